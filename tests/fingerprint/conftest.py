@@ -1,4 +1,4 @@
-"""Real photographs from scikit-image and scikit-learn."""
+"""Fixtures: photographs of scikit-image and scikit-learn, and a function that makes pictures."""
 
 from collections.abc import Callable
 

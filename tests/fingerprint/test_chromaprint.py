@@ -1,4 +1,4 @@
-"""Our Chromaprint equals libchromaprint bit for bit on the same samples."""
+"""Tests of our Chromaprint: comparison with libchromaprint, and long, short or silent sounds."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A picture without detail is found by its colour layout after crops, mirroring and captions."""
+"""Tests of colour layouts: a soft picture among others, shapes, views, and no layouts."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ PICTURE_COUNT = 400
 
 
 def soft_picture(seed: int, wide: int = 480, high: int = 320) -> Any:
-    """Return an out-of-focus background without feature points."""
+    """Return a picture like an out-of-focus background."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 225, (3, 4, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (wide, high), interpolation=cv2.INTER_CUBIC)

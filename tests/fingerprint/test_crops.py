@@ -1,4 +1,4 @@
-"""Crops match registered windows, and crops by a few percent match the hash of the picture."""
+"""Tests of matching crops: registered windows, mirrored and slight crops, and stickers."""
 
 from collections.abc import Callable
 from itertools import permutations

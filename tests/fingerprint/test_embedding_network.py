@@ -1,4 +1,4 @@
-"""The embedding network, and the error message if its extra is not installed."""
+"""Tests of the embedding network, and of the error if the extra is not installed."""
 
 from importlib.util import find_spec
 from typing import Any

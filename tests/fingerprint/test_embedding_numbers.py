@@ -1,4 +1,4 @@
-"""Embeddings stored as bytes keep their angles, and their cosines are computed in batches."""
+"""Tests of embeddings as bytes: angles, cosines, and refused numbers and names."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> N
 @given(seeds)
 def test_cosines_of_more_than_one_batch_are_computed(seed: int) -> None:
     kept = embedding_rows([quantise_embedding(one) for one in random_embeddings(seed % 7, 40)])
-    many = np.tile(kept, (300, 1))  # more than one batch of floats
+    many = np.tile(kept, (300, 1))  # 12,000 rows
     found = cosines(kept[:3], many)
     assert found.shape == (3, 12_000)
     np.testing.assert_allclose(found[:, -40:], cosines(kept[:3], kept), atol=1e-6)

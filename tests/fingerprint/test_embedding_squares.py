@@ -1,4 +1,4 @@
-"""A picture pasted onto a page has a window of its own."""
+"""Tests of the windows of pages, collages and other shapes, and of flat drawings."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_a_picture_on_a_page_has_its_own_window(top_left: tuple[int, int]) -> No
     apart = [
         np.abs(pixel_levels(one) - pixel_levels(resize_to_square(pasted))).mean() for one in seen
     ]
-    assert min(apart) < 20  # one line of the page may remain
+    assert min(apart) < 20
     assert (
         np.abs(pixel_levels(resize_to_square(page)) - pixel_levels(resize_to_square(pasted))).mean()
         > 40

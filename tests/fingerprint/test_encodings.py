@@ -1,4 +1,4 @@
-"""The fingerprint of a picture hardly depends on the encoding."""
+"""Test that fingerprints of a picture in many encodings differ by at most eight bits."""
 
 import io
 from typing import Any

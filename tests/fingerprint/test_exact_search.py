@@ -1,4 +1,4 @@
-"""Linear search finds the same matches as comparing every pair, also in small banks."""
+"""Tests of linear search: comparison with brute force, equal hashes, and refusals."""
 
 import numpy as np
 import pytest

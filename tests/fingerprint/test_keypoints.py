@@ -1,4 +1,4 @@
-"""Feature points of a picture, and the points predicted for its mirror image and negative."""
+"""Tests of feature points: mirrored and inverted pictures, spread, and their number."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ PHOTO_NAMES = ("astronaut", "china", "coffee")
 
 
 def shared_point_share(first: FeaturePoints, second: FeaturePoints) -> float:
-    """Return the share of points with about the same place, size, angle and descriptor."""
+    """Return the share of the first points that have a nearly equal second point."""
     near = np.abs(first.places[:, None] - second.places[None]).max(axis=2) < 3e-3
     near &= np.abs(first.sizes[:, None] - second.sizes[None]) < 0.1
     turned = (first.angles[:, None] - second.angles[None] + 0.5) % 1.0 - 0.5
@@ -39,7 +39,7 @@ def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     changed = find_feature_points(np.ascontiguousarray(change(pixels)), 500)
     plain = find_feature_points(pixels, 500)
     predicted = shared_point_share(predict(plain), changed)
-    assert predicted > 0.5  # CLAHE's tiles are not symmetrical, and a negative is not linear
+    assert predicted > 0.5
     assert predicted > 5 * shared_point_share(plain, changed)
 
 

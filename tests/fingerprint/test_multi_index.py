@@ -1,4 +1,4 @@
-"""Multi-index hashing equals counting bits: no false negatives, no false positives."""
+"""Tests of multi-index hashing: comparison with brute force, complements, and refusals."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Compare our PDQ of JPEG files with Meta's (PyPI pdqhash), for each way of decoding."""
+"""Tests of our PDQ hashes of JPEG files, decoded in three ways, against Meta's (PyPI pdqhash)."""
 
 import io
 from typing import Any
@@ -48,7 +48,7 @@ def test_hash_of_a_registered_file_equals_the_reference(jpeg_options: tuple[str,
 
 @pytest.mark.slow
 def test_luma_and_shrunk_decoding_change_few_bits() -> None:
-    """A gate decodes only luma, and decodes large pictures at a reduced size."""
+    """A gate decodes only luma of a JPEG, and decodes a large JPEG at a reduced size."""
     files = [encode_jpeg(*jpeg_options) for jpeg_options in JPEG_OPTIONS]
     whole = [bits_from_reference(data, luma=True) for data in files]
     shrunk = [

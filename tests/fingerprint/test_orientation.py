@@ -1,4 +1,4 @@
-"""Eight orientations from one transform equal the reference's and those of rotated pixels."""
+"""Tests of the hashes of eight orientations against Meta's, and of inverted colours."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.pdq import distance, fingerprint, inverted_hash, orientation_fingerprints
 
 MakePicture = Callable[[Any], Picture]
-# The reference's order: original, rotated by 90, 180 and 270 degrees, and flipped by x, by y, by
+# The order of pdqhash: original, rotated by 90, 180 and 270 degrees, and flipped by x, by y, by
 # the diagonal and by the antidiagonal.
 REFERENCE_ORDER = (
     "as it is",
@@ -83,7 +83,7 @@ def test_a_turned_upload_has_the_registered_hash(
     upload = orientation_fingerprints(make_picture(EDITS[orientation](pixels)))
     distances = {name: distance(registered, view) for name, view in upload.items()}
     assert min(distances, key=distances.__getitem__) == orientation
-    assert distances[orientation] <= 20  # the reference's windows are half a pixel off when turned
+    assert distances[orientation] <= 20
 
 
 def test_inverted_colours_invert_every_bit(

@@ -1,4 +1,4 @@
-"""Text across a photograph is found and painted over."""
+"""Tests of finding text on a picture, and of hashes without it."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def picture_spectrum(pixels: Any) -> Any:
 def add_caption(
     pixels: Any, fill: tuple[int, int, int], outline: tuple[int, int, int] | None
 ) -> Any:
-    """Return the picture with two lines of text as wide as the picture."""
+    """Return the picture with a line of text near the top and one near the bottom."""
     out = pixels.copy()
     high, wide = out.shape[:2]
     scale = wide / 400

@@ -1,4 +1,4 @@
-"""The windows of a picture that are registered, and their hashes."""
+"""Tests of the registered windows of a picture, and of the hashes of windows."""
 
 from collections.abc import Callable
 from itertools import product

@@ -1,4 +1,4 @@
-"""Compare our PDQ with Meta's (PyPI pdqhash), on photographs and the reference's test data."""
+"""Tests of our PDQ: comparison with Meta's (PyPI pdqhash), quality, bits, and large sides."""
 
 import tracemalloc
 from collections.abc import Callable

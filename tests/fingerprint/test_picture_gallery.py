@@ -1,4 +1,4 @@
-"""The right picture comes first among a few hundred others."""
+"""Tests of the picture gallery: the right picture, unrelated ones, and unknown words."""
 
 import io
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery:
-    """Return a gallery of the wanted photographs, and of pictures with points of other photos."""
+    """Return a gallery of wanted photographs, and of 250 mixtures of other photos' points."""
     rng = np.random.default_rng(7)
     others = [
         np.frombuffer(find_and_pack_points(photographs[name], vocabulary), POINT_ENTRY_DTYPE)

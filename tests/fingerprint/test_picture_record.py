@@ -1,4 +1,4 @@
-"""The stored record of a sent picture is small, and a damaged record is rejected."""
+"""Tests of the record of a picture: content, size, and damaged records."""
 
 from collections.abc import Callable
 from typing import Any

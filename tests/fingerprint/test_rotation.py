@@ -1,4 +1,4 @@
-"""One of the rotations brings a slightly turned picture nearly upright."""
+"""Tests of ``rotations``: one of them undoes a turn, and corners repeat the edge."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A picture pasted anywhere on a page is among the boxes that are found."""
+"""Tests of finding pictures on pages: screenshots, collages, and usual layouts."""
 
 from typing import Any
 
@@ -68,7 +68,6 @@ def test_noise_on_a_plain_page_is_found(
 
 @pytest.mark.parametrize("level", [18, 250])
 def test_picture_full_of_lines_is_found_on_a_page(level: int) -> None:
-    """Many lines inside the picture are stronger than its edges."""
     page = np.full((512, 249), level, dtype=np.float32)
     page[200:335, 17:234] = noise_plane(135, 217)
     page[40:48:2, 30:60] = page[360:368:2, 60:150] = 255 - level  # lines of text
@@ -76,7 +75,7 @@ def test_picture_full_of_lines_is_found_on_a_page(level: int) -> None:
 
 
 def test_picture_with_a_sky_as_light_as_the_page_is_found() -> None:
-    """Only a few clouds distinguish the upper edge of the picture from the page."""
+    """Except for one grey patch, the sky (245) is nearly as light as the page (250)."""
     page = np.full((512, 249), 250, dtype=np.float32)
     page[216:373, 6:242] = np.clip(noise_plane(157, 236), 0, 180)
     page[216:290, 6:242] = 245
@@ -113,7 +112,7 @@ def test_usual_boxes_of_a_square_are_found() -> None:
 def test_equal_tiles_between_light_seams_are_found(
     *, seam: int, outer_seam: bool, rows: int, columns: int
 ) -> None:
-    """The seam is invisible along most of each part's edges."""
+    """Two thirds of each edge of a tile are as white as the seam."""
     edge, high, wide = seam * outer_seam, 360 // rows, 480 // columns
     down, across = (n * (side + seam) - seam for n, side in ((rows, high), (columns, wide)))
     page = np.full((down + 2 * edge, across + 2 * edge), 255, dtype=np.float32)

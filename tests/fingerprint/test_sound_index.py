@@ -1,4 +1,4 @@
-"""An excerpt is found after codecs and speed changes; silence, hum and noise match nothing."""
+"""Tests of the sound index: excerpts, speeds, quiet sounds, brute force, and many matches."""
 
 import tracemalloc
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""PDQ's downsampling along one axis, also after a decoder averaged groups of pixels."""
+"""Tests of PDQ's downsampling along one axis, also of averaged groups of pixels."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each bit of a hash is in one substring, and every hash within 31 bits is found."""
+"""Tests of substring plans: bits, tables, hashes within 31 bits, and complements."""
 
 import numpy as np
 import pytest

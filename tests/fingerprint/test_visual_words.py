@@ -1,4 +1,4 @@
-"""Similar descriptors have similar visual words and signs, and unrelated descriptors do not."""
+"""Tests of the visual words: rotation, norms, nearest words, and signs of descriptors."""
 
 import numpy as np
 import pytest

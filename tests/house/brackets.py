@@ -1,4 +1,4 @@
-"""Find words that the pseudo-language leaves outside of brackets, as no catalogue has them."""
+"""Find untranslated words: those outside of the brackets that the pseudo-language puts in."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ def untranslated_text_pattern(names: Iterable[str]) -> re.Pattern[str]:
 
 
 def names_of_shipped_facts() -> Iterator[str]:
-    """Yield the names of organisations, platforms and laws, which are never translated."""
+    """Yield IDs, names and citations from the shipped facts, which are never translated."""
     for one in (*shipped_help_lines(), *shipped_platforms()):
         yield from (one.id, one.name)
     for route in (*shipped_routes(), *builtin_letter_routes()):

@@ -114,7 +114,7 @@ def _group_by_file(tests: dict[str, float]) -> dict[str, float]:
 class Trial:
     """The result of running ``tests`` tests on a mutant.
 
-    ``killer`` is the first test that failed, "time" if time ran out, or empty if all passed.
+    ``killer`` is the first test that failed, "time" if there was no result, or empty if all passed.
     """
 
     mutant: Mutant

@@ -28,7 +28,7 @@ def sources() -> list[Source]:
 
 @contextmanager
 def pause_garbage_collector() -> Iterator[None]:
-    """Pause the garbage collector, which takes a second for two million syntax nodes."""
+    """Pause the garbage collector, for example while many syntax nodes are made."""
     before = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Every news fragment can be gathered into the changelog, which keeps its lines."""
+"""Tests of news fragments: gathering them into the changelog, kept lines, and faults."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The import contracts hold, and a forbidden import breaks them."""
+"""Tests of the import contracts: they hold, and each planted import breaks one."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""``make dist`` builds a wheel and an sdist of one commit reproducibly."""
+"""Tests of ``make dist``: printed hashes, the commit in the wheel, and the wheel of an sdist."""
 
 import hashlib
 import os
@@ -80,6 +80,6 @@ def test_an_sdist_makes_the_same_wheel(
 
 
 def wheel_files(wheel: Path) -> dict[str, bytes]:
-    """Return the files of a wheel without RECORD, whose order may differ."""
+    """Return the files of a wheel except RECORD, the lines of which may be in another order."""
     with zipfile.ZipFile(wheel) as files:
         return {name: files.read(name) for name in files.namelist() if "/RECORD" not in name}

@@ -1,4 +1,4 @@
-"""Commands, options, links, sections and tests that documents name exist."""
+"""Tests of documents: commands, options, settings, links, tests and sections that they name."""
 
 import ast
 import importlib

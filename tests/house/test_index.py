@@ -1,4 +1,4 @@
-"""``make`` installs nothing from a package index whose file was changed, with pip or with uv."""
+"""Test that ``make`` refuses to install a changed package, with pip and with uv."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Dependency groups, the Makefile and npm install only packages that are pinned by a hash."""
+"""Tests of the lock files, the Makefile and npm: every package is pinned by a hash."""
 
 import json
 import re

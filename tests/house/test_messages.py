@@ -1,4 +1,4 @@
-"""The catalogues contain exactly the sentences that people read, each with a translation."""
+"""Tests of the catalogues: exactly the sentences that people read, translations, placeholders."""
 
 import re
 from collections import Counter

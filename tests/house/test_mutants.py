@@ -1,4 +1,4 @@
-"""Mutation testing: drawing mutants, choosing tests, and telling killed mutants from survivors."""
+"""Tests of mutation testing: drawing mutants, choosing tests, and finding survivors."""
 
 import importlib
 import subprocess
@@ -28,7 +28,7 @@ try_mutants(mutants, ["tests/watermark/test_verdict.py"], tell)
 
 @pytest.fixture(scope="module")
 def mutants_module() -> Any:
-    """Return the module, which is imported late because importing mutmut takes 0.3 s."""
+    """Return the module, which is imported late because importing mutmut takes time."""
     return importlib.import_module("tests.house.mutants")
 
 

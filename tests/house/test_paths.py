@@ -1,4 +1,4 @@
-"""Every file and folder that a document names exists."""
+"""Tests that the files, folders and names in files that documents name exist."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ PATHS_ELSEWHERE = {
     "bench-out/",
     "bench-out/quick/",
 }
-#: File names that several packages use; docs/architecture.md explains them.
+#: File names that stand for the files of several packages.
 FILES_OF_EACH_PACKAGE = {"http.py", "store.py"}
 OLD_LAYOUT_FOLDER = re.compile(r"\b(?:model|ports|adapters|craft|wiring|faces)/")
 

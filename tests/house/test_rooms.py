@@ -1,4 +1,4 @@
-"""The diagram in docs/architecture.md shows the code's imports, and names on that page exist."""
+"""Tests of docs/architecture.md and its diagram of imports, and of the imports of ``carry``."""
 
 import ast
 import re

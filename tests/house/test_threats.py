@@ -1,4 +1,4 @@
-"""Every built control of a threat has a test or other evidence, and docs/threats.md is current."""
+"""Tests of the threats: each has a test or other evidence, and docs/threats.md is current."""
 
 from collections.abc import Mapping
 

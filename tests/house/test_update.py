@@ -1,6 +1,7 @@
-"""No text says to install or update from a package index, because no index has Entrenous.
+"""Tests that no text says to install or update from a package index, which lacks Entrenous.
 
 If a stranger registered the name on an index, people would install the stranger's package.
+
 """
 
 import re

@@ -1,4 +1,4 @@
-"""No text for people contains the words that the section Tone of docs/words.md forbids."""
+"""Tests that no text for people contains words that docs/words.md forbids."""
 
 import ast
 import re

@@ -1,8 +1,9 @@
 """An adversary between all devices and an honest relay, who may tamper with each call.
 
 The adversary wraps the whole :class:`.Courier`, remembers the calls of all devices with their
-answers, and knows the caller of each call. The trick for a call depends only on a seed and on the
-call's number, never on the bytes of a ciphertext, so that a seed always gives the same tricks.
+answers, and knows the caller of each call. The trick for a call depends on a seed, and on
+the number and the name of the call, never on the bytes of a ciphertext. So a seed always gives the
+same tricks.
 
 A relay is trusted to delete key shares. A relay that keeps them (``keeps_shares``) can hand out a
 share again after the message was taken back or used up. No cryptography prevents this before the

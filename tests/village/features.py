@@ -22,7 +22,7 @@ def _cached_record(picture: Picture) -> bytes:
 
 @pytest.fixture(scope="module", autouse=True)
 def cache_picture_records() -> Iterator[None]:
-    """Compute the record of each picture only once, since most tests send the same photo."""
+    """Compute the record of each picture only once, because most tests send the same photo."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_copies, "make_picture_record", _cached_record)
         yield

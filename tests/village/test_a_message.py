@@ -1,4 +1,4 @@
-"""A message on simulated devices: guard, sending, opening, recall, expiry and use-up."""
+"""Tests of a message on simulated devices: guard, sending, opening, recall, expiry and use-up."""
 
 from datetime import timedelta
 

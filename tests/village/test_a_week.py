@@ -1,4 +1,4 @@
-"""What a relay's requests, rows and log of a simulated week reveal about who wrote to whom."""
+"""Tests of what a relay's requests, rows and log of a simulated week reveal."""
 
 import json
 from collections import Counter

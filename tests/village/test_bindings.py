@@ -1,4 +1,4 @@
-"""A message with a changed manifest field (except the relay's URL) or ID does not open.
+"""Tests that a message with a changed manifest field (except the relay's URL) or ID stays shut.
 
 The manifest is the part of a letter that describes the message. What the letter itself is bound to
 is tested in tests/send/letter/test_read.py and tests/crypto/test_seal.py.

@@ -1,4 +1,4 @@
-"""A device crashes at each crash point of a command in turn, and continues with its vault.
+"""Tests of a device that crashes during a command, and continues with the vault.
 
 ``make test`` uses every fifth crash point. A request has two, before and after, and an odd step
 reaches both kinds. ``make nightly`` uses all crash points.

@@ -1,4 +1,4 @@
-"""A device crashes while a device is linked or revoked; this can be completed or repeated later.
+"""Tests of crashes while a device is linked or revoked, and of the devices afterwards.
 
 The device crashes before or after a request or a commit. Each crash needs a new linked device;
 ``make nightly`` tests more crash points.

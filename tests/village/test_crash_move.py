@@ -1,4 +1,4 @@
-"""A device that crashes while it moves to another relay can complete the move and loses nothing.
+"""Test that a device that crashes in a move to another relay loses no message and no contact.
 
 The device crashes before or after a request or a commit. All crashes happen to the same people.
 """

@@ -1,4 +1,4 @@
-"""Two devices of one person move together and one crashes: both arrive and keep all contacts.
+"""Test that two devices of one person complete a move together although one crashes.
 
 All crashes happen to the same people, one after the other.
 """

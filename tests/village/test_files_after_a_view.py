@@ -1,4 +1,4 @@
-"""Files that a view leaves in the vault's, the working and the temporary folder.
+"""Tests of the files that a view leaves in the vault's, the working and the temporary folder.
 
 A view leaves only sealed files, and a view-once message leaves none. A recall and the expiry of the
 message delete these files.

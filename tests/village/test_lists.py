@@ -1,4 +1,4 @@
-"""Device lists that are forged, forked, withheld, falsely claimed or honestly changed."""
+"""Tests of device lists that are forged, forked, withheld, falsely claimed or honestly changed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,7 +154,7 @@ def fork_device_list(ana: Person, ben: Person) -> None:
 def test_split_view_of_two_people_is_detected_from_their_messages(
     network: Network,
 ) -> None:
-    """Ben and Caro have different lists of Ana's; Caro's message to both names her list."""
+    """Ben and Caro have different lists of Ana's; Caro's message to both names the one she has."""
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
     fork_device_list(ana, ben)
     me = own_device(ana.device)
@@ -256,7 +256,7 @@ def publish_key_bundle(ana: Person) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_own_list_that_this_device_did_not_sign_is_reported(network: Network) -> None:
-    """Ben has a list of Ana's that her device did not sign; his message to her names it."""
+    """Ben has a list of Ana's that her device does not know; his message to her names it."""
     ana, ben = network["ana"], network["ben"]
     fork_device_list(ana, ben)
     ben.send(SMALL_PICTURE, ana)

@@ -1,4 +1,4 @@
-"""A relay that withholds, discards, repeats, swaps or changes data, or gives false answers.
+"""Tests of a relay that withholds, discards, repeats, swaps or changes data, or answers falsely.
 
 In most tests the relay misbehaves for a while and then is honest again; then all messages must
 arrive.
@@ -102,7 +102,6 @@ def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
 
 
 def test_fetch_continues_after_a_page_of_one_letter(ana: Person, ben: Person) -> None:
-    """A page of an honest relay, too, contains only one letter if letters are large."""
     for _ in range(3):
         ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[:1])):
@@ -287,7 +286,7 @@ def test_letters_in_order_leave_only_the_two_newest_keys(ana: Person, ben: Perso
             fetch_messages(other.device)
     assert (
         peer_xwing_key_count(ben) == 2
-    )  # the key of Ana's last letter, and the newer key that Ben sent since
+    )  # the key of Ana's last letter, and the newer key that Ben sent
 
 
 @pytest.mark.threat("later-theft")

@@ -1,7 +1,7 @@
-"""Prekeys and receipts need an ML-DSA-65 signature, and prekeys have to be of the current batch.
+"""Tests of prekeys and receipts without a valid ML-DSA-65 signature, and of outdated prekeys.
 
 The attacker can forge Ed25519 signatures, as with a quantum computer: the attacker's device has all
-keys and ratchets of Ben's device, except for its ML-DSA-65 key.
+keys and ratchets of Ben's device, except for the ML-DSA-65 key.
 """
 
 from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def publish_and_return_prekeys(device: Device, *, reaches_relay: bool = True) ->
 def replace_claimed_prekeys(
     person: Person, change: Callable[[PrekeyBundle], PrekeyBundle]
 ) -> Iterator[None]:
-    """Let the relay apply ``change`` to the answer to every claim of prekeys."""
+    """Let the relay apply ``change`` to the answers to ``person``'s claims of prekeys."""
 
     def trick(honest: HonestCall, *arguments: Any) -> PrekeyBundle:
         return change(honest(*arguments))

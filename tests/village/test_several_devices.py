@@ -1,4 +1,4 @@
-"""People with several devices: linking, revocation, copies, send tokens and sync notes."""
+"""Tests of people with several devices: linking, revocation, copies, send tokens, sync notes."""
 
 from datetime import UTC, datetime
 

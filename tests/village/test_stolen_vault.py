@@ -1,4 +1,4 @@
-"""A thief who has recorded all letters steals the whole unlocked vault.
+"""Tests of a thief who has recorded all letters and steals the whole unlocked vault.
 
 The thief cannot decrypt letters that were read before the theft, except for recent first letters of
 a session. The outer layer (X-Wing) protects a letter even if the inner layer (Olm) is broken, and
@@ -238,7 +238,7 @@ def test_no_early_letter_can_be_decrypted_once_prekeys_have_expired(
 
 
 def test_vault_from_before_a_letter_was_read_opens_both_layers(conversation: Conversation) -> None:
-    """So the other tests do not pass merely because no vault opens any letter."""
+    """This shows that the other tests can fail: these vaults open the letters."""
     conversation.exchange_messages(2)
     for recording in conversation.recordings.values():
         assert all(

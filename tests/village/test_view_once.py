@@ -1,4 +1,4 @@
-"""Messages with a limited number of views: races, interruptions, recalls and stored remains."""
+"""Tests of limited views: races, interruptions, recalls, and what remains stored."""
 
 import asyncio
 import io

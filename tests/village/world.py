@@ -109,8 +109,7 @@ def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
 def photo_strip() -> bytes:
     """Return a strip of a real photograph, as a JPEG file that takes little time to send.
 
-    Feature points are detected at a width of 400 pixels. A square of the same area would be
-    enlarged to that width, and so take twice as long. A mark needs at least 64 pixels.
+    It has 400 x 64 pixels, because a mark needs sides of at least 64 pixels.
     """
     file = io.BytesIO()
     Image.open(io.BytesIO(photo())).crop((0, 60, 400, 124)).save(file, "JPEG", quality=90)

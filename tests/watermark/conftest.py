@@ -1,4 +1,4 @@
-"""Real photographs, marked once for all tests in this folder."""
+"""Fixtures: photographs, each with key streams and one marked copy."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ COPY_COUNT = 24
 
 @dataclass(frozen=True)
 class SentPicture:
-    """A photograph, the key streams of its copies, and the first copy."""
+    """A photograph, key streams for 24 copies, and the first copy."""
 
     pixels: Pixels
     prepared: PreparedPicture

@@ -1,4 +1,4 @@
-"""Only the right copy scores high; innocent scores have mean 0 and standard deviation 1."""
+"""Tests of the sound detector: scores of right and innocent copies, and the position."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ from tests.watermark.detect import detect_sound
 
 pytestmark = pytest.mark.slow
 
-NAMING_SCORE = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
+NAMING_SCORE = 6.2  # about the lowest score that names one of 1,000 copies
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Sound marks are faint, linear in their chips, absent in silence, and keep the sample rate."""
+"""Tests of marks in sounds: level, frequencies, channels, linearity, layout and refusals."""
 
 import numpy as np
 import pytest

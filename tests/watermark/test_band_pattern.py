@@ -1,4 +1,4 @@
-"""The mark pattern is linear in the chips; the pattern and the pyramids have exact adjoints."""
+"""Tests of the mark pattern and the pyramids: adjoints, linearity and reconstruction."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The chance bound holds for every sum of fair signs, and is precise for high scores."""
+"""Tests of the bound on a chance: small sums of signs, known values, and refused scores."""
 
 import math
 from itertools import product

@@ -1,4 +1,4 @@
-"""Channel filters are measured correctly and are their own adjoint."""
+"""Tests of channel filters: adjoints, blur, sharpening, unchanged and uncovered areas."""
 
 import cv2
 import numpy as np

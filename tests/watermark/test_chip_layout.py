@@ -1,4 +1,4 @@
-"""The layout of bands, and chips from a key stream."""
+"""Tests of the layout of chips in bands, and of the chips of a key stream."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Marks in frames have constant power, and the right copy is detected."""
+"""Tests of marks in frames of clips: power, adjoints, scores, pilot chips, and no keys."""
 
 import inspect
 import itertools

@@ -1,4 +1,4 @@
-"""Only the right copy scores high, and nothing before the score uses a key."""
+"""Tests of the picture detector: right and innocent scores, forecasts, and no early keys."""
 
 import importlib
 import inspect
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 Pixels = NDArray[np.uint8]
 Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels, luma table of a JPEG
 
-NAMING_SCORE = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
+NAMING_SCORE = 6.2  # about the lowest score that names one of 1,000 copies
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> Leak:
@@ -66,7 +66,7 @@ def demo_leak(copy: Pixels) -> Leak:
 
 
 def make_screenshot(pixels: Pixels) -> Pixels:
-    """Return a phone's screenshot: the picture at 90 % of its size between two dark bars."""
+    """Return a screen with a clock, and the picture at 90 % of the size between dark bars."""
     small = resize(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small
@@ -118,7 +118,7 @@ def registered_evidence(leak: Leak, sent: Any) -> ChipEvidence:
 
 
 def evidence_without_registration(leak: Leak, sent: Any) -> ChipEvidence:
-    """Return the same as :func:`registered_evidence` for a leak that needs no registration."""
+    """Return the evidence of a leak that has the size and place of the sent picture."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:

@@ -1,4 +1,4 @@
-"""A copy looks like the picture, differs from other copies, and is deterministic."""
+"""Tests of marked copies of pictures: PSNR, similarity, flat pictures, keys and dither."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Flat areas of drawings and pages carry no mark; photographs are not affected."""
+"""Tests of flat areas: the flat mask, masks that become zero, and marks that remain."""
 
 import io
 from typing import Any
@@ -46,7 +46,7 @@ def mark_copy(pixels: Pixels, copy_number: int) -> Pixels:
     return embed_mark(prepare_picture(pixels), key_streams(pixels)[copy_number], dither)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])  # at scale 4, the mark is made smaller and enlarged
+@pytest.mark.parametrize("scale", [1, 2, 4])  # at scale 4, a smaller mark is made and enlarged
 def test_flat_areas_of_a_chat_screenshot_are_unchanged(scale: int) -> None:
     pixels = draw_chat(scale)
     plain = flat_area_mask(pixels) == 255

@@ -1,4 +1,4 @@
-"""Rounding intervals of JPEG coefficients, and the slope of their log-likelihood."""
+"""Tests of JPEG rounding intervals: block transform, score function, and fitted models."""
 
 import io
 

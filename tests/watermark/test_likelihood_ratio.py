@@ -1,4 +1,4 @@
-"""The likelihood ratio is at most 1 on average over innocent copies, and at least 1/2."""
+"""Tests of the likelihood ratio: averages, limits, order, and refused scores."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Removing named copies lowers their scores, raises others, and keeps innocent scores fair."""
+"""Tests of ``remove_copies``: scores of removed, remaining and innocent copies."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Naming in rounds keeps the bound on false namings and finds fainter copies."""
+"""Tests of ``name_in_rounds``: chances, fainter copies, alpha, false namings, refusals."""
 
 from collections.abc import Collection, Mapping
 

@@ -1,4 +1,4 @@
-"""The naming score is the lowest score that names a copy, for any number of copies."""
+"""Tests of ``lowest_naming_score``: for many copies, for the smallest chance, for no copies."""
 
 import pytest
 from hypothesis import given

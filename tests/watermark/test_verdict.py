@@ -1,4 +1,4 @@
-"""The guarantees of ``name_by_scores``: examples, random scores and many innocent copies."""
+"""Tests of verdicts: ``name_by_scores``, and refused scores, shares, homographies and spans."""
 
 import math
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""The mark is weaker in smooth areas where it would be too visible, but not in texture."""
+"""Tests of ``reduce_where_visible``: smooth, textured and flat pictures, and SSIMULACRA2."""
 
 from pathlib import Path
 
@@ -79,8 +79,7 @@ def test_reduction_does_not_modify_its_arguments() -> None:
 
 @pytest.mark.parametrize("name", ["rocket", "camera", "cell", "moon"])
 def test_marked_smooth_pictures_score_above_82_in_ssimulacra2(name: str, tmp_path: Path) -> None:
-    """Without the reduction, the scores were 77.5 to 81."""
-    ssimulacra2 = pytest.importorskip("ssimulacra2")  # a package that bench/ needs
+    ssimulacra2 = pytest.importorskip("ssimulacra2")  # in the dependency group bench
     picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     picture.thumbnail((600, 600))
     sent = np.asarray(picture)

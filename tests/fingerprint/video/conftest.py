@@ -1,4 +1,4 @@
-"""Frames of small clips, as the clip decoder returns them."""
+"""Fixtures: frames of small clips."""
 
 from collections.abc import Callable, Iterable
 

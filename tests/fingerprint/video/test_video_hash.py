@@ -1,4 +1,4 @@
-"""Video frames are sampled, and flat and nearly repeated frames are left out."""
+"""Tests of the frames of a video: sampling, hashes, and flat or repeated frames."""
 
 from collections.abc import Callable
 from itertools import pairwise

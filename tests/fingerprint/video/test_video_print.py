@@ -1,4 +1,4 @@
-"""Fingerprints of videos and sounds validate their values."""
+"""Tests of the checks of values in fingerprints of videos and sounds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A registered video is found in the view of an upload that reverses the edit."""
+"""Tests of the views of an uploaded video: reversed edits, bars, and cut edges."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ MakeFrames = Callable[[Any, float], list[Frame]]
 
 
 def matching_share_by_view(upload: VideoViews, registered: VideoPrint) -> dict[str, float]:
-    """Return, by view, the share of half seconds within 31 bits of a registered frame."""
+    """Return, by view, the share of half seconds with a hash near a registered one."""
     return {
         view.how: len(
             {

@@ -15,7 +15,7 @@ _RECALL_BEGUN: Final = -1  # the sender began to take the copy back, and got no 
 
 
 class Copy(NamedTuple):
-    """A copy as its sender knows it.
+    """A copy as the sender knows it.
 
     ``recalled`` is the number of openings that the relay reported when the copy was taken back, and
     negative before.

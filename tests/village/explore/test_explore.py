@@ -1,6 +1,7 @@
-"""No sequence of events around one message for two devices violates an invariant.
+"""Tests of the search of all events around one message for two devices.
 
-The search to twelve events takes a minute or two: python -m tests.village.explore --events 12
+For a search to twelve events: python -m tests.village.explore --events 12
+
 """
 
 import itertools
@@ -86,7 +87,7 @@ def test_concurrent_requests_in_a_group_violate_no_invariant(opens: int | None) 
 
 
 def check_cells(generator: EventGenerator) -> None:
-    """Check that every transition and refusal that occurred is in its state table."""
+    """Check that the transitions that occurred agree with the state tables."""
     for before, kind, after in generator.relay.transitions:
         if before is not None and kind in EVENT_BY_REQUEST:
             cell = (before, EVENT_BY_REQUEST[kind])

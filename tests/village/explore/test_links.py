@@ -1,4 +1,4 @@
-"""Linking devices: only the right order of events signs a device list or links a device."""
+"""Test that only the right order of link events signs a device list or links a device."""
 
 import pytest
 

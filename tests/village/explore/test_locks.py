@@ -1,4 +1,4 @@
-"""The lock of one device follows its state table in every sequence of up to twelve events.
+"""Tests of the lock of one device, in every sequence of up to twelve events.
 
 The events are: a guess, whose answer arrives or is lost; the same guess again; an unlock of the
 vault or of an older copy; the restoring of tries; a new unlock token, after which guesses with the
@@ -48,7 +48,7 @@ from tests.village.explore.relay import RowStates
 pytestmark = pytest.mark.slow
 
 EVENT_COUNT = 12
-#: Two alternating guesses: the relay recognises a repeated guess by its bytes.
+#: Two alternating guesses: the relay recognises a repeated guess by the bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 

@@ -234,7 +234,7 @@ class MoveSimulation:
             relays = {one.home[0] for one in household}
             if len(relays) > 1:
                 violations.append(f"{household[0].name} is at {sorted(relays)}")
-        # Keys of a lost device are deleted, so its earlier letters may not be decryptable.
+        # Keys for a lost device are deleted, so earlier letters from it may not be decryptable.
         from_lost_devices = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
         for one in self.everybody:
             undecryptable = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - from_lost_devices
@@ -259,8 +259,8 @@ class MoveSimulation:
     def _undelivered_copies(self) -> list[str]:
         """Describe each copy that was refused, never left or never reached its device.
 
-        A copy may be refused if it waited in an outbox while its recipient moved, since the copy
-        names the relay that stores its files.
+        A copy may be refused if it waited in an outbox while the recipient moved, because the copy
+        names the relay that stores the files.
         """
         person_by_device = {own_device(one.device).key.device: one for one in self.everybody}
         violations = list[str]()

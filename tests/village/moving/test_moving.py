@@ -1,4 +1,4 @@
-"""Households that move: at the end all devices can write to each other, and no message is lost.
+"""Tests of households that move: no message and no contact is lost, and a defect is detected.
 
 ``make test`` runs fixed seeds, and ``make nightly`` also runs ENTRENOUS_MOVES new ones. The long
 run is ``python -m tests.village.moving.run --runs 200``.
@@ -54,7 +54,7 @@ def test_one_seed_gives_the_same_steps_twice() -> None:
 
 
 def test_missing_records_of_former_mailboxes_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No device records the former mailboxes of its contacts; one of three seeds has to fail."""
+    """No device records former mailboxes of contacts; at least one of three seeds has to fail."""
     for module in (device_lists, old_mailbox):
         monkeypatch.setattr(module, "record_former_mailboxes", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))

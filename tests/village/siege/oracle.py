@@ -73,7 +73,7 @@ class Oracle:
             self._record_violation(person, f"{received.name} is shown, and was never sent to them")
             return
         message, copy = sent
-        sent_at = message.sent_at.replace(microsecond=0)  # the wire carries whole seconds
+        sent_at = message.sent_at.replace(microsecond=0)  # letters state whole seconds
         stated = (received.sent_at, received.expires_at, received.opens, received.envelope)
         if stated != (sent_at, message.expires_at, self.opening_limits[message.id], copy.envelope):
             self._record_violation(person, f"{received.name} is shown otherwise than it was sent")

@@ -52,7 +52,7 @@ from tests.village.siege.world import (
 from tests.village.world import Participant
 
 STEP_COUNT: Final = 40
-SEND_COUNT_MAX: Final = 4  # few, since marking pictures takes most of the time of a siege
+SEND_COUNT_MAX: Final = 4  # few, because marking pictures takes time
 REPLAY_COMMAND: Final = "python -m tests.village.siege.run --seed {seed}"
 
 
@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def report(self) -> str:
-        """The violations and the command that runs the seed again; empty if nothing was wrong."""
+        """All findings, and the command that runs the seed again; empty if nothing was wrong."""
         findings = [*self.violations, *self.unexpected_errors]
         return "" if not findings else "\n".join([*findings, REPLAY_COMMAND.format(seed=self.seed)])
 
@@ -236,7 +236,7 @@ class Siege:
             self._attempt("forgets", person, lambda: forget_contact(name, person.device))
 
     def unlock(self, person: Participant) -> None:
-        """Request the relay's part of the vault's key; then report the unlock or use the lock."""
+        """Request the relay's part of the key; then report the unlock, or manage the lock."""
         courier, random_source = person.device.courier, person.device.random_source
         lock = lock_of_device(person)
         self._attempt(

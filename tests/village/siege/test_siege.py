@@ -1,4 +1,4 @@
-"""Sieges by an adversary at every relay violate no invariant; siege/oracle.py detects violations.
+"""Tests of sieges by an adversary at every relay, and of the oracle that detects violations.
 
 ``make test`` runs fixed seeds, and ``make nightly`` also runs ENTRENOUS_SIEGES new ones. The long
 run is ``python -m tests.village.siege.run --runs 1000``.

@@ -1,4 +1,4 @@
-"""A simulated disk that loses unsynced writes: a crash keeps a prefix of its journal of writes."""
+"""A simulated disk that loses unsynced writes: a crash keeps a prefix of the journal of writes."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The probabilities of faults in one simulation; its seed chooses them, from few to many."""
+"""The probabilities of faults in one simulation, and the random choice of faults."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,12 +13,12 @@ class Fate(StrEnum):
     LOST = "request lost"
     ANSWER_LOST = "answer lost"
     DOUBLED = "doubled"
-    LATE = "late"  # the request arrives after later ones, when no device waits for its answer
+    LATE = "late"  # the request arrives later, when no device waits for the answer
 
 
-_DEVICE_CRASH_POINTS: Final = 40  # the number of crash points in a command
-_RELAY_CRASH_POINTS: Final = 12  # the number of crash points in a request to a relay
-_SLEEP_MAX_S: Final = 12 * 3600.0  # the longest time that a device sleeps during a command
+_DEVICE_CRASH_POINTS: Final = 40  # a device crashes at one of the first 40 crash points
+_RELAY_CRASH_POINTS: Final = 12  # a relay crashes at one of the first 12 crash points
+_SLEEP_MAX_S: Final = 12 * 3600.0  # the longest sleep during one transit
 _LATENESS_MAX_S: Final = 2 * 24 * 3600.0
 
 

@@ -66,7 +66,7 @@ class Outcome:
 
 
 class SimulationRun:
-    """One run: weeks with faults, and then some days without, after which every invariant holds."""
+    """One run: weeks with faults, then some days without, and a check of the final state."""
 
     def __init__(self, seed: int, weeks: float = WEEKS, steps: int | None = None) -> None:
         self.rng = rng_for("run", seed)

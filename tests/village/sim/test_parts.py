@@ -1,4 +1,4 @@
-"""The simulator's parts: disks and vaults that crash, the schedule and the network."""
+"""Tests of the simulator's parts: disks, vaults that crash, the schedule and the network."""
 
 from random import Random
 from typing import Any
@@ -83,7 +83,7 @@ def test_deleted_file_does_not_come_back_after_a_crash() -> None:
         vault = SimVault(records, files)
         blob = vault.store_file(b"gone")
         vault.delete_file(blob)
-        files.crash()  # may undo the deletion of the file, but not of its row
+        files.crash()  # may undo the deletion of the file, but not that of the row
         with pytest.raises(NoSuchBlob):
             SimVault(records, files).read_stored_file(blob)
 

@@ -1,4 +1,4 @@
-"""The simulation detects sabotage: the removal of one rule of the program at a time."""
+"""Test that the simulation detects sabotage: the removal of one rule of the program at a time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.village.sim.stores import SimRowStore, SimVault
 pytestmark = pytest.mark.slow
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
-SEEDS = range(40)  # few runs take the whole week, since a run ends at the first violation
+SEEDS = range(40)  # a run ends at the first violation
 
 
 def acknowledge_before_storing(patch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def do_not_count_openings(patch: pytest.MonkeyPatch) -> None:
 
 
 def do_not_record_attempts(patch: pytest.MonkeyPatch) -> None:
-    """Let devices begin a new attempt whenever they continue an opening after a crash."""
+    """Let devices use a new attempt ID whenever they open a message."""
     patch.setattr(
         "entrenous.send.open._ensure_opening_attempt",
         lambda received, device: replace(received, attempt=device.random_source.token(ID_BYTES)),

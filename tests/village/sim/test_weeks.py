@@ -1,4 +1,4 @@
-"""Weeks under faults: no message is lost, doubled, or opened against its sender's terms.
+"""Tests of weeks under faults: no invariant is violated, and a seed determines the run.
 
 ``make test`` runs fixed seeds, and ``make nightly`` also runs ENTRENOUS_SIMULATIONS new ones. The
 long run is ``python -m tests.village.sim.run --runs 200``.

@@ -1,4 +1,4 @@
-"""The simulated world: devices, relays and a network, whose processes can crash and restart."""
+"""The simulated world: devices and relays, whose processes can crash, and a network."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""Real photographs for registration."""
+"""Fixtures: two photographs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The camera's motion is tracked, and the time of a frame is found."""
+"""Tests of tracking a camera's motion, and of finding the time of a frame and a speed."""
 
 import numpy as np
 import pytest

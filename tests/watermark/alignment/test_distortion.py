@@ -1,4 +1,4 @@
-"""Bends and lens distortions are invertible, and one spline span represents a cubic exactly."""
+"""Tests of bends, lenses and poses: inverses, a cubic, resizing, and warping there and back."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_pose_can_be_resized(factor: float) -> None:
 
 
 def smooth_plane(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a plane that cubic resampling hardly changes."""
+    """Return a plane of slow waves."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
 

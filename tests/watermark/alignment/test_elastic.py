@@ -1,4 +1,4 @@
-"""Register pictures distorted by a lens, a wave or a tilted screen to a fraction of a pixel."""
+"""Tests of registering pictures changed by a lens, a wave, a tilted screen or a homography."""
 
 import io
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def distort_picture(pixels: Pixels, found_to_sent: FoundToSent) -> Pixels:
 
 
 def rms_error_px(found: Registration, found_to_sent: FoundToSent) -> float:
-    """Return the root mean square error where both pictures overlap, in pixels."""
+    """Return the root mean square of ``position_errors_px``."""
     return float(np.sqrt((position_errors_px(found, found_to_sent) ** 2).mean()))
 
 
@@ -99,7 +99,6 @@ def test_a_wave_is_corrected(cat: Pixels) -> None:
     assert found.pose.bend is not None
     assert 1.0 < found.warp.bent_px < 8.0
     off = position_errors_px(found, found_to_sent)
-    # The displacement is undefined where the picture is blank.
     assert np.median(off) < 0.15
     assert np.sqrt((off**2).mean()) < 0.7
 

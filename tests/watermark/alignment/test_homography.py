@@ -1,4 +1,4 @@
-"""Homographies: pixel centres, descriptions, plausibility, and whole-pixel candidates."""
+"""Tests of homographies: resizing, descriptions, plausibility, pixel-aligned candidates."""
 
 import numpy as np
 import pytest
