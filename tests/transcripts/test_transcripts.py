@@ -105,7 +105,7 @@ def photo_jpeg(name: str, side_px: int = 256) -> bytes:
 
 
 def decompression_bomb() -> bytes:
-    """Return a valid PNG of 50,000 x 50,000 black pixels, which has 1.4 megabytes."""
+    """Return a valid PNG of 50,000 x 50,000 black pixels; the file has about 1.4 MB."""
     packer = zlib.compressobj(1)
     row = bytes(1 + BOMB_SIDE_PX // 8) * 1000
     packed = b"".join(packer.compress(row) for _ in range(BOMB_SIDE_PX // 1000)) + packer.flush()

@@ -101,7 +101,7 @@ def test_request_without_a_valid_token_is_401(
 def test_get_and_head_requests_do_not_count_as_openings(
     web: httpx.Client, courier: HttpCourier, message: SampleMessage
 ) -> None:
-    """Requests like those of a preview bot, even with tokens, leave openings and blob unchanged."""
+    """Requests like those of a preview bot, even with tokens, open nothing and delete no blob."""
     for token in (message.open, message.fetch, message.owner):
         for path in (
             f"shares/{to_base64url(message.id)}/open",

@@ -172,7 +172,7 @@ def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay:
     ):
         run_sync(
             record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, unlock, relay)
-        )  # after the first: as if the previous answer was lost
+        )  # each but the first: as if the previous answer was lost
     assert request_try(relay, 1).tries_left == 9
     for refused in (
         vault_unlock(5, 4),

@@ -224,7 +224,7 @@ def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing_server: Clus
 
 @pytest.mark.real
 def test_connection_left_without_its_partner_is_closed(slow_flushing_server: Cluster) -> None:
-    """A store opens two connections. If the second fails, the next attempt opens both again."""
+    """A PostgresConnection opens two connections. If the second fails, the next call opens both."""
     url = slow_flushing_server.create_database()
     attempts: list[psycopg.Connection[Any] | None] = []
 

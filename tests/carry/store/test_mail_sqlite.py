@@ -246,7 +246,8 @@ def test_row_that_was_moved_before_it_was_dropped_leaves_no_bytes(
     tmp_path: Path, runner: asyncio.Runner, seed: int
 ) -> None:
     """Deletions make SQLite move other rows between pages, and secure_delete misses their old
-    places. With these seeds, SQLite 3.46 leaves the beginning of a deleted row in the file.
+    places. With these seeds, SQLite 3.46 leaves the beginning of a deleted row in a file that is
+    not rewritten.
     """
     store, rng = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
     letters = letters_of_different_sizes(rng)

@@ -232,7 +232,7 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(sync_store: SyncRowS
 
 
 def test_concurrent_work_is_serializable(sync_store: SyncRowStore) -> None:
-    """Each of 300 tasks increments a counter; every third then fails and counts for nothing."""
+    """Each of 300 tasks increments a counter; every third then fails, which undoes it."""
     sync_store.put(StoredMailbox(MAILBOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:

@@ -1,4 +1,4 @@
-"""Test of the size in which a blob is read: it grows for fast readers and falls for slow ones."""
+"""Test of the size of the pieces that are read from a blob: it grows for fast readers only."""
 
 from entrenous.carry.store.file_blobs import (
     LONGEST_READ_BYTES,

@@ -115,7 +115,7 @@ def _sha256(data: bytes) -> bytes:
 
 
 def _read_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
-    """Read a report; the names of copies and programs may contain no line end and no escape."""
+    """Read a report; what it says of recipients and programs may have no line end or escape."""
     read = read_report(untrusted, _sha256)
     texts = [copy.to for copy in read[0].copies]
     for pair in read[0].made_with.items():

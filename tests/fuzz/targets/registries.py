@@ -60,7 +60,7 @@ def _are_valid_contacts(contacts: tuple[AbuseContact, ...]) -> bool:
 
 
 def _has_valid_servers(services: RdapServices) -> bool:
-    """Return whether each server found for a site has an address with ``//``, or is None."""
+    """Return whether each server found has ``://`` or begins with ``//``, or is None."""
     servers = (
         rdap_server_for_name("a.example", services),
         rdap_server_for_address("8.8.8.8", services),
