@@ -107,7 +107,7 @@ def test_a_copy_is_reported_unopened_until_its_relay_may_have_forgotten_it(
 
 
 def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Network) -> None:
-    """The copy is in transit during the recall; the relay does not know it yet."""
+    """The copy is in transit during the recall; the relay does not know the copy yet."""
     ana, ben = friends["ana"], friends["ben"]
     delayed: list[tuple[HonestCall, tuple[Any, ...]]] = []
 

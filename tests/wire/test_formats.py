@@ -1,4 +1,4 @@
-"""Tests of formats: refused values, encodings that the specification defines, and sizes."""
+"""Tests of the formats of keys, invites, letters and content: refused values, encodings, sizes."""
 
 import io
 from dataclasses import replace

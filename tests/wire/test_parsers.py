@@ -217,8 +217,8 @@ headers = st.builds(
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
-    """Generate manifests with one head for each person of the audience, and a mark or None for
-    each file.
+    """Generate manifests with one head for each person of the audience, and a mark commitment
+    or None for each file.
     """
     body = draw(_manifests)
     people = sorted({person for person, _ in body.audience})
