@@ -76,7 +76,7 @@ def _page_route_name(route: Route) -> str:
 
 @dataclass
 class RouteWalker:
-    """A browser page, with methods that follow its links and post its forms."""
+    """A browser page, with methods that follow links and post forms."""
 
     page: Page
     address: str
@@ -118,7 +118,7 @@ class RouteWalker:
     def _try_to_post(
         self, route: str, press: str, files: dict[str, Path], fields: dict[str, str]
     ) -> bool:
-        """Fill in the form and press its button; return False if the page replaced the form."""
+        """Fill in the form and press the button; return False if the page replaced the form."""
         form = self.form(route, press, *fields, *files)
         for field_name, value in fields.items():
             _fill(form, field_name, value)
@@ -167,7 +167,7 @@ def _fill(form: Locator, field_name: str, value: str) -> None:
 
 
 def visit_states(states: Iterator[str], walker: RouteWalker) -> Iterator[tuple[str, str]]:
-    """Yield each state, and the name of its page's route, once the page has loaded."""
+    """Yield each state, and the name of the page's route, once the page has loaded."""
     for state in states:
         walker.page.wait_for_load_state()
         yield state, route_of(walker.page.url) or route_of(walker.page.url, "POST")

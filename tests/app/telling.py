@@ -1,4 +1,4 @@
-"""Walk once through the story of ``states``, in a Chromium with its own profile, and record what
+"""Walk once through the story of ``states``, in a Chromium with a new profile, and record what
 each page shows and does.
 
 Every name and text that is typed is a random word and markup that would run a script. The pages are

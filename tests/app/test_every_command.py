@@ -17,7 +17,7 @@ _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
 def command_names(group: Any, *group_names: str) -> Iterator[str]:
-    """Yield each command with the names of its groups. All lessons are the command ``learn``."""
+    """Yield each command with the names of its groups. All lessons together are ``learn``."""
     for name in group.list_commands(None):
         found = group.get_command(None, name)
         words = (*group_names, name)

@@ -1,4 +1,4 @@
-"""The list of all pages and their screenshots is complete, and the checks of pages find faults."""
+"""The lists of pages and of screenshots are complete, and the checks of pages find faults."""
 
 from pathlib import Path
 from urllib.parse import quote

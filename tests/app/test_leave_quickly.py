@@ -70,7 +70,7 @@ def _leave_quickly(walker: RouteWalker, route: str) -> str:
 
 
 def _too_slow_paths(walker: RouteWalker) -> dict[str, float]:
-    """Return the paths that took too long at each try, with their shortest times in ms."""
+    """Return the paths that took too long at each try, with the shortest time of each in ms."""
     walker.go("home")
     took = walker.page.evaluate(_READ_BLANKING_TIMES)
     return {path: float(ms) for path, ms in took.items() if float(ms) >= BLANK_MS_MAX}

@@ -21,7 +21,7 @@ _CODE_LABEL = "Or, if there is no camera, type or paste this there:"
 
 @dataclass(frozen=True)
 class TwoDevices:
-    """The apps of an old device and of a new phone, and the folder with their data."""
+    """The apps of an old device and of a new phone, and the folder with the data of both."""
 
     old: Walker
     phone: Walker

@@ -177,7 +177,7 @@ def test_copy_does_not_contain_an_appended_script(tmp_path: Path) -> None:
 def test_too_large_upload_keeps_only_what_was_typed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The limit is lowered from 640 MiB to 1 MiB, so that a small upload is too large."""
+    """The limit is lowered to 1 MiB: an upload of more than 640 MiB would take long."""
     monkeypatch.setattr(forms, "FORM_FILES_BYTES_MAX", 1 << 20)
     request = _form_request(b"x" * (3 << 20))
     with pytest.raises(forms.TooMuchAtOnce):

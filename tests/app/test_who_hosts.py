@@ -1,4 +1,6 @@
-"""Tests of the lookup of a page's host: on request, from a case or without one, and if it fails."""
+"""Tests of the lookup of a page's host, which asks servers only on request: from a case, without a
+case, and with an unreachable list of registries.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -131,7 +131,7 @@ class Walker:
         self.check_page()
 
     def check_page(self) -> None:
-        """Wait until the page has loaded, note its heading, and check that it is accessible."""
+        """Wait until the page has loaded, note the heading, and check the accessibility."""
         self.page.wait_for_load_state()
         heading = self.page.get_by_role("heading", level=1)
         heading.wait_for()
@@ -145,7 +145,7 @@ class Walker:
     def _activate_and_wait(self, target: Locator) -> None:
         """Press an element that leads to another page, and wait until that page has loaded.
 
-        A click waits for its navigation. A key press does not, and the script of the new page would
+        A click waits for the navigation. A key press does not, and the script of the new page would
         take the focus from the element that is used next.
         """
         if self.mode != "keyboard":

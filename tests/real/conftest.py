@@ -9,6 +9,6 @@ from tests.real.evening import Evening, run_evening
 
 @pytest.fixture(scope="session")
 def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
-    """Run an evening of real traffic, and yield it while its servers are still running."""
+    """Run an evening of real traffic, and yield it while the servers are still running."""
     with run_evening(tmp_path_factory.mktemp("evening")) as running_evening:
         yield running_evening

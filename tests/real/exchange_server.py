@@ -30,7 +30,7 @@ class DelayedClock:
 
 @contextmanager
 def serve_app(app: ASGIApp, certificate_files: CertificateFiles | None = None) -> Iterator[int]:
-    """Serve the app until the context ends, and yield its port."""
+    """Serve the app until the context ends, and yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
         if certificate_files is not None:

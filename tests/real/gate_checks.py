@@ -29,7 +29,7 @@ class ImportedList:
 def store_faults(
     stories: Sequence[Story], lists: Sequence[ImportedList], platform: Platform
 ) -> list[str]:
-    """Return the faults in the store and its cases; raise an error if the log is wrong."""
+    """Return the faults in the store and the cases; raise an error if the log is wrong."""
     verify_audit_log(platform.bank)
     logged = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
     claims = {
@@ -66,7 +66,7 @@ def _entry_numbers(platform: Platform) -> list[int]:
 
 def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
     """Yield a fault for each case that is missing, has another decision than the gate answered, or
-    was held and does not wait for review, although no decision was sent.
+    had the decision ``hold`` and does not wait for review, although no reviewer decided.
     """
     decided = {"confirm", "release"} & {*story.answered_steps, story.step_in_doubt}
     for case, decision in story.decision_by_case.items():

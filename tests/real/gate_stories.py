@@ -1,4 +1,4 @@
-"""Clients of a gate that is killed, and the right decisions about their pictures.
+"""Clients of a gate that is killed, and the right decisions about uploads of pictures.
 
 A story is about one picture. It consists of the steps that a person, an uploader or a reviewer
 takes, one after the other. A step is in doubt until the gate has confirmed it: the gate may have
@@ -160,7 +160,7 @@ class StepNotDone(Exception):
 
 @dataclass
 class Client:
-    """A client that continues its stories at random, over one connection at a time."""
+    """A client that begins and continues stories at random, one step after the other."""
 
     number: int
     rng: random.Random
@@ -219,7 +219,7 @@ class Client:
                 self.decide(story, decision, web, is_repeated=is_repeated)
 
     def decide(self, story: Story, decision: str, web: httpx.Client, *, is_repeated: bool) -> None:
-        """Decide, as a reviewer, about the upload that was held last."""
+        """Decide, as a reviewer, about the last upload that got the decision ``hold``."""
         held_cases = [case for case, found in story.decision_by_case.items() if found == HOLD]
         if not held_cases:  # the upload has recorded this as a fault
             story.is_over = True

@@ -19,7 +19,7 @@ from tests.serving.certificates import CertificateFiles
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
-#: Headers that may differ between the requests of one client, besides cookies and our own.
+#: Headers that may differ between the requests of one client, besides Cookie and Entrenous-*.
 _VARYING_HEADERS: Final = (b"authorization", b"content-length", b"range")
 
 
@@ -28,8 +28,8 @@ class RecordedRequest:
     """One request as the relay sees it."""
 
     connection_number: int
-    client_hello: bytes  # the lasting parts of the TLS ClientHello
-    ticket: bytes | None  # with the ticket of the session to resume
+    client_hello: bytes  # the parts of the TLS ClientHello that do not vary
+    ticket: bytes | None  # the extension with the ticket of the session to resume
     resumed: bool
     method: str
     target: str
@@ -55,7 +55,7 @@ class RecordedRequest:
 
 @dataclass
 class HostileRelay:
-    """Serves ``app`` until its listener is closed, with one thread for each connection."""
+    """Serves ``app`` until ``listener`` is shut down, with one thread for each connection."""
 
     app: App
     listener: socket.socket
@@ -71,7 +71,7 @@ class HostileRelay:
         return int(self.listener.getsockname()[1])
 
     def serve(self) -> None:
-        with suppress(OSError):  # the listener is closed
+        with suppress(OSError):  # the listener was shut down
             while True:
                 connection, _ = self.listener.accept()
                 self._connections += 1

@@ -89,7 +89,7 @@ class PageCounter:
 
 @dataclass(frozen=True)
 class ServingGate:
-    """A gate that serves its claims to a partner. Its clock is five seconds behind: the NCMEC
+    """A gate that serves claims to a partner. The gate's clock is five seconds behind: the NCMEC
     interface is asked only for changes that are at least five seconds old.
     """
 

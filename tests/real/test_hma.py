@@ -94,7 +94,7 @@ class RunningHma:
         return found
 
     def nearest_distance(self, bank: str, hash_bits: bytes) -> str | None:
-        """Return "0" if a hash in the bank is equal, or None if nothing in the bank matches."""
+        """Return a distance in the bank, "0" if a hash there is equal, or None if none matches."""
         answer = self.http.get(
             "/m/lookup", params={"signal": hash_bits.hex(), "signal_type": "pdq"}
         )
@@ -130,7 +130,7 @@ class OurGate:
     partner_key: str
 
     def withdraw(self, count: int) -> set[bytes]:
-        """Withdraw ``count`` claims, and return their hashes."""
+        """Withdraw ``count`` claims, and return the withdrawn hashes."""
         known = {entry.number: entry.bits for entry in self.platform.bank.entries(0)}
         withdrawn = dict[ClaimId, bytes]()
         for number, claim in self.platform.bank.claims_on_pictures(known):

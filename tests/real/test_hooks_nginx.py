@@ -216,7 +216,7 @@ def test_get_requests_pass(site: httpx.Client) -> None:
 @needs_nginx
 @pytest.mark.threat("probing-registered")
 def test_uploads_are_limited_per_account_and_hour(site: httpx.Client) -> None:
-    """nginx sets the account header, so clients cannot choose their account."""
+    """nginx sets the account header, and a client cannot choose the account by headers."""
     wait_if_hour_ends_within(60)
 
     def upload_status(name: str, **headers: str) -> int:

@@ -309,7 +309,7 @@ def test_quarantine_hides_a_held_file_but_no_earlier_copy(
             wait_until(lambda: download(web, held).status_code == 404)
             wait_until(lambda: download(web, other).status_code == 404)
             assert download(web, before).content == data
-            # A look-back may list the earlier upload. The two held uploads are not listed.
+            # A look-back may list the earlier upload. The two hidden uploads are not listed.
             assert set(published_states(gate_url_and_token_file)) <= {media_id(before)}
             case = case_of(gate_url_and_token_file, media_id(other))
             decide(gate_url_and_token_file, case, "confirm")

@@ -84,7 +84,7 @@ def start_comparison(laptop: Shell, phone: Shell) -> tuple[InteractiveCommand, I
 def start_linking(
     relay: Server, tmp_path: Path
 ) -> tuple[Shell, Shell, InteractiveCommand, InteractiveCommand]:
-    """Set up Ana's laptop, and start to link a phone; return both devices and their commands."""
+    """Set up Ana's laptop, and start to link a phone; return both devices and both commands."""
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.run("setup", "--name", "Ana", "--relay", relay.url)
     return laptop, phone, *start_comparison(laptop, phone)

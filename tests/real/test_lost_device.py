@@ -84,7 +84,7 @@ OTHER_PASSPHRASE = Secret(b"some other unrelated words")
 
 @dataclass
 class DeviceAtRelay:
-    """A relay, and Ana's device, which has its mailbox at this relay."""
+    """A relay, and Ana's device, whose mailbox is at this relay."""
 
     folder: Path
     url: str

@@ -91,7 +91,7 @@ def relays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoRelay
 
 @pytest.fixture
 def run_command(capsys: pytest.CaptureFixture[str]) -> RunCommand:
-    """Return a function that runs a command, checks its exit status, and returns its output."""
+    """Return a function that runs a command, checks the exit status, and returns the output."""
 
     def run_and_check(*command: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()

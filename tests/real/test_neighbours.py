@@ -71,7 +71,7 @@ print(json.dumps([what for what, try_it in tries.items() if succeeds(try_it)]))
 
 @dataclass
 class RelayAndPeople:
-    """A relay, and two of its users, who are not contacts yet."""
+    """A relay and two people who use it and are not contacts yet."""
 
     folder: Path
     relay: Server
@@ -120,8 +120,8 @@ class ProcessObserver(threading.Thread):
                     self.record_child(child, read_proc(program, "cmdline"))
 
     def record_child(self, child: int, parent_arguments: bytes) -> None:
-        """Record a child's arguments, and, after its exec, its environment. Before its exec, a
-        child is a copy of its parent.
+        """Record the arguments of a child process, and after the exec also the environment. Before
+        the exec, a child is a copy of the parent.
         """
         arguments = read_proc(child, "cmdline")
         self.arguments.add(arguments)

@@ -97,13 +97,13 @@ class RelayWithPeople:
         )
 
     def open_waiting_messages(self, name: str) -> list[str]:
-        """Open the waiting messages, and return their texts."""
+        """Open the waiting messages, and return the texts."""
         received = self.run_json_command(name, "inbox")["messages"]
         waiting = [one["message"] for one in received if one["state"] == "waiting"]
         return [self.run_json_command(name, "open", one)["text"] for one in waiting]
 
     def run_json_command(self, name: str, *words: str) -> dict[str, Any]:
-        """Run a command, and return the JSON object at the start of its output."""
+        """Run a command, and return the JSON object at the start of the output."""
         answer, _ = json.JSONDecoder().raw_decode(self.run_command(name, *words, "--json"))
         assert isinstance(answer, dict)
         return answer

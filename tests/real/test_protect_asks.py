@@ -43,7 +43,7 @@ class TerminalCommand:
         os.write(self.master_fd, answer.encode() + b"\n")
 
     def wait(self) -> tuple[int, str]:
-        """Wait until the command ends; return its exit status and the rest of its output."""
+        """Wait until the command ends; return the exit status and the rest of the output."""
         while self._read_more():
             pass
         return self.process.wait(TIMEOUT_S), " ".join(self.shown.split())

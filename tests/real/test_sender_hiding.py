@@ -94,7 +94,7 @@ class SentMessage:
 
 @dataclass
 class RelayLog:
-    """The relay's records, with the sent messages, and people's names by their mailboxes."""
+    """The relay's records, the sent messages, and people's names by mailbox."""
 
     recorded_requests: list[RecordedRequest]
     messages: list[SentMessage]
