@@ -62,7 +62,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Enable sockets in ``real`` tests, drop ``nightly`` tests by day, and order the tests."""
+    """Enable sockets in ``real`` tests, drop ``nightly`` tests unless NIGHTLY, order the rest."""
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
         if "real" in marks[item]:
