@@ -39,7 +39,7 @@ def test_streams_of_other_seeds_and_contexts_are_unrelated() -> None:
         derive_key_stream(Secret(bytes(32)), b"copy", 80_000),
     ):
         theirs = np.unpackbits(np.frombuffer(other, np.uint8))
-        # 640,000 fair coins: the share that agrees lies within 5 standard deviations of one half
+        # Two unrelated streams agree in half of 640,000 bits, to within 5 standard deviations.
         assert abs(np.mean(ours == theirs) - 0.5) < 5 * 0.5 / np.sqrt(640_000)
 
 

@@ -146,7 +146,7 @@ def test_a_copy_that_arrives_within_an_hour_of_its_recall_is_recalled_at_the_rel
     with ana.courier.replace_calls(withdraw=FORGOTTEN_BY_RELAY):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.advance(minutes=minutes)
-        fetch_messages(ana.device)  # before the copy arrives, within or after the hour
+        fetch_messages(ana.device)  # the copy has not arrived yet
     (honest, arguments), *_ = delayed
     honest(*arguments)
     fetch_messages(ana.device)

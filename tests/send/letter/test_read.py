@@ -1,4 +1,4 @@
-"""Which letters a device refuses and which it opens; a refused letter changes nothing in the vault.
+"""Tests of letters that a device opens or refuses; refused ones change nothing in the vault.
 
 Most refused letters have one wrong field, and are otherwise sealed as the sender's program would
 seal them. In most tests, a correct letter opens afterwards.

@@ -36,7 +36,7 @@ def network_with_large_circle() -> tuple[Network, Person, list[Person]]:
 def test_each_member_of_a_large_circle_gets_a_separate_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The message is only a text; ``python -m bench.send`` measures sending a picture to 256 people."""
+    """The message is only a text; ``python -m bench.send`` sends a picture to 256 people."""
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
     )  # fewer keys, so that setting up the people is quicker

@@ -352,7 +352,7 @@ def test_a_forgotten_person_cannot_reach_the_inbox(friends: Network) -> None:
     assert ben.received_count() == 0
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)
-    caro.send(SMALL_PICTURE, ben)  # Ana's ignored letter blocks nobody else
+    caro.send(SMALL_PICTURE, ben)  # Ana's ignored letter does not block Caro's
     assert ben.received_count() == 1
 
 
