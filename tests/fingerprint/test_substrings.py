@@ -58,7 +58,7 @@ def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
     plan = substring_plan(substrings)
     reach = np.zeros(substrings, dtype=int)
     changed = np.bitwise_count(plan.flips)
-    if plan.is_folded:  # a cell is reached by a substring or by its complement
+    if plan.is_folded:  # a substring and the complement of it reach one cell
         changed = np.minimum(changed, np.bitwise_count(plan.mask)[plan.which] - changed)
     np.maximum.at(reach, plan.which, changed)
     owner = substring_of_each_bit(plan)

@@ -88,7 +88,7 @@ class Baseline:
     covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)  # tests by file and line
 
     def tests_for(self, place: Place) -> dict[str, float]:
-        """Return the tests that run the changed lines, with their seconds, the quickest first."""
+        """Return the tests that run the changed lines, with durations, the quickest file first."""
         by_line = self.covering.get(place.file, {})
         found = set[str]().union(*(by_line.get(line, ()) for line in place.lines))
         if _SHARED_FIXTURES in found:

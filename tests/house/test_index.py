@@ -65,7 +65,7 @@ def package_index(tmp_path: Path) -> Iterator[PackageIndex]:
 
 
 def make_checkout(folder: Path) -> Path:
-    """Copy what make needs; the copy's locks/run.txt lists only one small package."""
+    """Copy what make needs; ``locks/run.txt`` of the copy lists only one small package."""
     folder.mkdir()
     for name in COPIED_FILES:
         shutil.copy(ROOT / name, folder)

@@ -75,7 +75,7 @@ def test_only_cli_and_stop_load_other_packages_by_name() -> None:
 
 def test_carry_imports_no_package_that_can_read_messages() -> None:
     reached = reachable_packages("carry", successors(set(import_counts())))
-    # terminal reads media files for other commands; .importlinter forbids each module of media.
+    # media is left out, because terminal imports it; .importlinter forbids it for carry.
     assert reached & {"watermark", "send", "trace", "device"} == set()
 
 

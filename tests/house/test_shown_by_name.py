@@ -1,4 +1,4 @@
-"""Texts that are translated through a variable, as in ``translated(one.time)``, are gathered.
+"""Tests of texts that are translated through a variable, as in ``translated(one.time)``.
 
 The tests find the texts of constants and tables in the variable's module, and know the columns of
 shipped facts. All other variables are listed here, with the origin of their text.

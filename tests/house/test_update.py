@@ -1,6 +1,7 @@
-"""Tests that no text says to install or update from a package index, which lacks Entrenous.
+"""Tests of texts about installing and updating: no package index, and one update command.
 
-If a stranger registered the name on an index, people would install the stranger's package.
+No index has Entrenous. If a stranger registered the name, people would install the stranger's
+package.
 
 """
 

@@ -19,7 +19,7 @@ PATH_PARTS_WITH_SHOWN_DOCSTRINGS = {
     "commands",
     "commands.py",
     "http",
-}  # their docstrings are help texts or answers
+}  # the docstrings in them are help texts or answers
 FORBIDDEN_PATTERNS = {
     "should have": r"\bshould(?:n't| not)? have\b",
     "careless": r"\bcareless",

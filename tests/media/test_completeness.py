@@ -27,9 +27,9 @@ PROPERTY_TEST_SETTINGS = settings(
 
 
 def decompression_bomb(side_px: int = 50_000) -> bytes:
-    """Return a PNG that announces a square of this side: 7.5 GB at 50,000 x 50,000 pixels.
+    """Return a PNG that announces ``side_px`` x ``side_px`` pixels, by default 7.5 GB.
 
-    It contains only the first 64 rows (at 50,000 pixels: 10 MB, compressed to about 10 kB).
+    It contains only the first 64 rows, by default 10 MB, compressed to about 10 kB.
     """
     row = b"\0" + bytes(side_px * 3)
     squeeze = zlib.compressobj(9)

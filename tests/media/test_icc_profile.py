@@ -226,7 +226,7 @@ def test_cmyk_is_converted_by_its_profile(photo: Image.Image, encode_image: Enco
 
 
 def yellow_ink_profile() -> bytes:
-    """Return a CMYK profile in which paper is yellow, and every ink only darkens it.
+    """Return a CMYK profile in which paper without ink is yellow, and every ink makes it darker.
 
     The Lab table has 2 points per axis (``mft1``, ICC.1:2022, 10.11).
     """

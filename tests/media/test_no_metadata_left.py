@@ -1,4 +1,4 @@
-"""Tests that exiftool and a byte search find no metadata in copies of pictures."""
+"""Tests of copies of pictures: exiftool and a byte search find no metadata; others refused."""
 
 import base64
 import json

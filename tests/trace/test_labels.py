@@ -38,7 +38,7 @@ def test_device_label_never_equals_another_persons_label() -> None:
 
 
 def test_copies_carry_current_names() -> None:
-    """Two people exchanged their names; one of them has two devices."""
+    """Ben and Caro have exchanged names, and Ben has two devices."""
     now = {BEN: "caro", CARO: "ben"}
     copies = [sent_copy("ben", BEN), sent_copy("caro", CARO), sent_copy("ben", BEN)]
     assert current_labels(copies, lambda person, label: now[person] if person else label) == {

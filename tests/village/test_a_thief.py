@@ -1,4 +1,4 @@
-"""The week of test_a_week.py, with the relay's rows in PostgreSQL and a thief who reads them.
+"""Test of the week of test_a_week.py, with rows in PostgreSQL and a thief who reads them.
 
 Every night the thief reads the rows of the single-use tokens, and which transaction wrote each row.
 """

@@ -157,7 +157,7 @@ def test_the_log_names_requests_but_no_ids_or_locks(week: RecordedWeek) -> None:
 
 
 def owner_and_recipient_of_locks(people: tuple[Participant, ...]) -> dict[bytes, tuple[str, str]]:
-    """Map each lock to its mailbox's owner (a name) and its token's recipient (a person ID)."""
+    """Map each lock to the mailbox's owner (a name) and the token's recipient (a person ID)."""
     people_by_lock = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (

@@ -1,4 +1,4 @@
-"""Tests that a message with a changed manifest field (except the relay's URL) or ID stays shut.
+"""Tests that no message with a changed ID or manifest field (except the relay's URL) opens.
 
 The manifest is the part of a letter that describes the message. What the letter itself is bound to
 is tested in tests/send/letter/test_read.py and tests/crypto/test_seal.py.

@@ -87,7 +87,7 @@ def test_child_sending_single_bytes_times_out(pipes_and_child_ends: PipesAndChil
     finally:
         stopped.set()
         os.set_blocking(pipes._answers, False)
-        with suppress(BlockingIOError):  # lets the writer end if the pipe is full
+        with suppress(BlockingIOError):  # empties the pipe, so that the writer can end
             while os.read(pipes._answers, PIPE_CAPACITY_BYTES):
                 pass
         child.join()

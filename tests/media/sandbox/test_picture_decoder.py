@@ -147,7 +147,7 @@ SILENT_CHILD_CODES = (
 
 def test_children_that_never_answer_time_out() -> None:
     def read(code: str) -> None:
-        data = b"\xff\xd8\xff" + bytes(3_000_000)  # more than a pipe holds
+        data = b"\xff\xd8\xff" + bytes(3_000_000)  # more bytes than fit into a pipe
         with (
             decoder_with_fake_child(code, wall_s=1.5) as decoder,
             pytest.raises(PictureDecodingFailed),
@@ -169,7 +169,7 @@ def test_endless_answer_is_read_no_further_than_announced(picture_files: Picture
     with decoder_with_fake_child(code, wall_s=20.0) as decoder:
         assert decoder.read(picture_files["jpeg"]).pixel_count == 120_000_000
         with pytest.raises(PictureDecodingFailed):
-            # The surplus bytes end the first child; the new child announces a JPEG again.
+            # The first child is replaced because of surplus bytes; the new child announces a JPEG.
             decoder.read(picture_files["png"])
 
 

@@ -33,9 +33,7 @@ from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryRowStore
 
 RequestCoroutine = Coroutine[Any, Any, Any]
-NEVER_POSTED: Final = (
-    "never came"  # the recall of a letter that was not posted; the relay refuses it from now on
-)
+NEVER_POSTED: Final = "never came"  # the answer to the recall of a letter that was not posted
 Rows = dict[type, dict[tuple[object, ...], Any]]
 
 

@@ -54,7 +54,7 @@ class Search:
     def _add_commits(
         self, layer: Counter[SystemState], result: SearchResult
     ) -> Counter[SystemState]:
-        """Add the states after a commit to a layer, since a commit does not count as an event."""
+        """Add the states after a commit to a layer, because a commit does not count as an event."""
         for system, sequences in list(layer.items()):
             for after in self._successors_of(system, result)[0]:
                 layer[after] += sequences

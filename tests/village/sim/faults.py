@@ -16,8 +16,8 @@ class Fate(StrEnum):
     LATE = "late"  # the request arrives later, when no device waits for the answer
 
 
-_DEVICE_CRASH_POINTS: Final = 40  # a device crashes at one of the first 40 crash points
-_RELAY_CRASH_POINTS: Final = 12  # a relay crashes at one of the first 12 crash points
+_DEVICE_CRASH_POINTS: Final = 40  # a crash is planned at one of the first 40 points of a command
+_RELAY_CRASH_POINTS: Final = 12  # a crash is planned at one of the first 12 points of a request
 _SLEEP_MAX_S: Final = 12 * 3600.0  # the longest sleep during one transit
 _LATENESS_MAX_S: Final = 2 * 24 * 3600.0
 

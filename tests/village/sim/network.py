@@ -56,7 +56,7 @@ class SimNetwork:
         self.schedule.wait(self.faults.transit_s(self.rng))
 
     def _repeat_later(self, request: httpx.Request) -> None:
-        """Let the same request arrive again later, when no device waits for its answer."""
+        """Let the request arrive later, when no device waits for the answer."""
 
         def answer_request_again() -> None:
             self.answer_request(request)

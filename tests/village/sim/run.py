@@ -217,7 +217,7 @@ class SimulationRun:
                 self.take_step(actor, Actor.fetch)
 
 
-_FINAL_FETCHES: Final = 4  # a letter, its answer, the reply to that, and one spare round
+_FINAL_FETCHES: Final = 4  # a letter, the answer, the reply to the answer, and one spare round
 
 
 def run_one(seed: int, weeks: float = WEEKS, steps: int | None = None) -> Outcome:
