@@ -1,4 +1,4 @@
-"""Test that fingerprints of a picture in many encodings differ by at most eight bits."""
+"""Test that encodings of a picture have hashes within eight bits of that of the PNG file."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests that the files, folders and names in files that documents name exist."""
+"""Tests that files, folders and names in source files exist if documents mention them."""
 
 import re
 from collections.abc import Iterator

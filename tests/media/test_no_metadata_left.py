@@ -1,4 +1,4 @@
-"""Tests of copies of pictures: exiftool and a byte search find no metadata; others refused."""
+"""Tests that exiftool and a byte search find no metadata in copies, and of refused test files."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Tests of traces of a clip or sound in several messages, and of a clip and its still."""
+"""Tests of traces of a clip or sound in several messages, and of a clip and a still of it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Tests of channel filters: adjoints, blur, sharpening, unchanged and uncovered areas."""
+"""Tests of channel filters: adjoints, blur, sharpening, unchanged pictures, covered areas."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Tests of sounds decoded in a sandboxed child, and of reading and checking its answers."""
+"""Tests of sounds decoded in a sandboxed child, and of reading and checking the answers."""
 
 import io
 import struct
