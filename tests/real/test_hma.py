@@ -100,7 +100,7 @@ class RunningHma:
         )
         assert answer.is_success, answer.text
         matches = answer.json().get(bank, [])
-        return min((one["distance"] for one in matches), default=None)
+        return min((one["distance"] for one in matches), key=int, default=None)
 
 
 @pytest.fixture

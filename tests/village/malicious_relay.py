@@ -29,6 +29,7 @@ class MaliciousCourier:
     @contextmanager
     def replace_calls(self, **tricks: Trick) -> Iterator[None]:
         """Replace the calls with these names by tricks, until the ``with`` block ends."""
+        assert all(hasattr(self._honest, name) for name in tricks)
         before, self._tricks = self._tricks, {**self._tricks, **tricks}
         try:
             yield
