@@ -15,7 +15,7 @@ from entrenous.carry.store.postgres import PostgresWakeUps, connect_postgres
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, run_cluster
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a socket pair for its own use, which pytest-socket would refuse.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 MAILBOX, OTHER_MAILBOX = MailboxId(b"h" * 16), MailboxId(b"t" * 16)
@@ -36,6 +36,7 @@ def wake_ups(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
     wake_ups = PostgresWakeUps(
         partial(connect_postgres, request.getfixturevalue("postgres").url("relay_template"))
     )
+    assert wake_ups.wait_until_listening(20)
     yield wake_ups
     wake_ups.close()
 
@@ -69,15 +70,16 @@ def test_wake_up_reaches_all_listeners_of_its_mailbox_only(wake_ups: WakeUps, ru
 async def wait_until_notifications_are_delivered(wake_ups: WakeUps) -> None:
     """Wait until PostgreSQL has delivered this process's earlier notifications to it.
 
-    PostgreSQL delivers the notifications of one commit in any order, and those of several commits
-    in the order of the commits. So the second of two notifications comes after all earlier ones.
+    The notifications of one batch are sent in any order, and the batches one after the other. So
+    the second of two notifications that are sent one after the other comes after all earlier ones.
     """
     if isinstance(wake_ups, PostgresWakeUps):
-        with wake_ups.listen(OTHER_MAILBOX) as wait:
-            for _ in range(2):
-                wake_ups.wake(OTHER_MAILBOX)
-                await wait(0)  # from this process
-                await wait(20)  # from the database
+        for _ in range(2):
+            with wake_ups.listen(OTHER_MAILBOX):  # tells the wake-ups the running event loop
+                pass
+            wake_ups.wake(OTHER_MAILBOX)  # in this process nobody listens yet
+            with wake_ups.listen(OTHER_MAILBOX) as wait:
+                assert await wait(20)  # for the notification from the database
 
 
 def test_wake_up_before_listening_is_not_received(wake_ups: WakeUps, run: Run) -> None:
@@ -90,7 +92,7 @@ def test_wake_up_before_listening_is_not_received(wake_ups: WakeUps, run: Run) -
     assert run(run_scenario()) is False
 
 
-def test_listeners_are_woken_once_the_relay_stops(wake_ups: WakeUps, run: Run) -> None:
+def test_listeners_are_woken_when_the_relay_stops(wake_ups: WakeUps, run: Run) -> None:
     async def run_scenario() -> list[bool]:
         with wake_ups.listen(MAILBOX) as wait:
             wake_ups.stop_waiting()
