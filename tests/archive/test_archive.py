@@ -175,7 +175,7 @@ def test_import_into_a_vault_on_disk_restores_the_files(
         before = {file.name for file in (tmp_path / "files").iterdir()}
         assert (
             sum(name.endswith(".age") for name in before) == 2
-        )  # the frame and the picture of the kept message
+        )  # the text and the picture of the kept message
         again = export_tar(fresh)
         assert import_tar(again, fresh).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before

@@ -144,7 +144,7 @@ def test_packed_rows_are_reused_by_the_same_code_only(tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_merged_copies_name_colluders_alone(
+def test_only_colluders_are_named_from_merged_copies(
     sent_copies: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leaks = {way: LEAKS[way] for way in ("average+q70", "tiles of 1/8+q75")}

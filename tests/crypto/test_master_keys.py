@@ -18,7 +18,7 @@ PUBLIC = public_master_keys(ANA)
 SIGNATURE = sign_with_master_keys(ANA, b"role", b"statement")
 
 
-def test_signature_of_master_keys_verifies() -> None:
+def test_signature_by_both_master_keys_verifies() -> None:
     assert (len(PUBLIC.ed25519), len(PUBLIC.mldsa65), len(SIGNATURE)) == (32, 1952, 3373)
     verify_both_signatures(PUBLIC, b"role", b"statement", SIGNATURE, what="card")
 
@@ -36,7 +36,7 @@ def test_same_seed_gives_the_same_public_keys() -> None:
         (b"role", b""),
     ],
 )
-def test_another_role_or_statement_is_refused(context: bytes, statement: bytes) -> None:
+def test_another_context_or_statement_is_refused(context: bytes, statement: bytes) -> None:
     with pytest.raises(BadSignature, match="card"):
         verify_both_signatures(PUBLIC, context, statement, SIGNATURE, what="card")
 

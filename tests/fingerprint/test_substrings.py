@@ -1,4 +1,4 @@
-"""Tests of substring plans: bits, tables, hashes within 31 bits, and complements."""
+"""Tests of how multi-index hashing cuts hashes into substrings, and which cells a query reads."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def substring_of_each_bit(plan: SubstringPlan) -> list[int]:
 
 
 def is_found(plan: SubstringPlan, changed: list[int]) -> bool:
-    """Return whether a cell looked up for a zero hash contains the changed hash."""
+    """Return whether a query for the zero hash reads a cell of the hash with these bits set."""
     probes = plan.cells_to_probe(plan.cells(hashes_as_words([bytes(32)])))[0]
     cells = plan.cells(hashes_as_words([flip_bits(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())
@@ -58,7 +58,7 @@ def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
     plan = substring_plan(substrings)
     reach = np.zeros(substrings, dtype=int)
     changed = np.bitwise_count(plan.flips)
-    if plan.is_folded:  # a substring and the complement of it reach one cell
+    if plan.is_folded:  # a substring and its complement are in the same cell
         changed = np.minimum(changed, np.bitwise_count(plan.mask)[plan.which] - changed)
     np.maximum.at(reach, plan.which, changed)
     owner = substring_of_each_bit(plan)

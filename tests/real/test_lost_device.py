@@ -211,7 +211,7 @@ def failed_try_count(ana: DeviceAtRelay) -> int:
 
 @pytest.mark.threat("stolen-device")
 def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtRelay) -> None:
-    """The right passphrase restores all ten tries, so a patient thief has nine more each time."""
+    """Each unlock by the owner restores ten tries, so a thief can guess nine times between two."""
     folder_copy = ana.copy_folder("thief")
     assert failed_try_count(ana) == 0
     for guess_count in (9, 1):
@@ -334,7 +334,9 @@ def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: Dev
     for passphrase, other in ((PASSPHRASE, OTHER_PASSPHRASE), (OTHER_PASSPHRASE, PASSPHRASE)):
         with ana.unlock_device(passphrase) as (device, unlocked):
             change_passphrase(unlocked, other, device)
-    ana.courier.replace_unlock_token(first, address.owner)  # as in the relay's backup
+    ana.courier.replace_unlock_token(
+        first, address.owner
+    )  # the first token again, as after a restore from a backup
     with ana.unlock_device() as (device, unlocked):
         assert not unlocked.part.outdated
         fetch_messages(device)
@@ -350,7 +352,9 @@ def test_device_missing_from_a_restored_relay_is_unknown_but_not_locked(
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
-            database.execute(f"DELETE FROM {table}")  # as in the relay's backup
+            database.execute(
+                f"DELETE FROM {table}"
+            )  # the first token again, as after a restore from a backup
         database.commit()
     for _ in range(2):
         with pytest.raises(MailboxUnknown), ana.open_device():
@@ -482,7 +486,7 @@ def test_expired_window_is_closed_once_the_relay_has_answered(
     assert not has_offline_window(ana.home)
 
 
-def test_window_is_closed_on_request_and_by_a_new_passphrase(ana: DeviceAtRelay) -> None:
+def test_offline_window_is_closed_on_request_and_by_a_new_passphrase(ana: DeviceAtRelay) -> None:
     for close_window in (forbid_offline, change_to_other_passphrase):
         with ana.unlock_device() as (device, unlocked):
             allow_offline_unlock(unlocked, 168, device.clock)
@@ -499,7 +503,7 @@ def change_to_other_passphrase(unlocked: UnlockedVault, device: Device) -> None:
     change_passphrase(unlocked, OTHER_PASSPHRASE, device)
 
 
-def test_answering_relay_confirms_an_unlock_in_a_window(ana: DeviceAtRelay) -> None:
+def test_relay_that_answers_confirms_an_unlock_in_an_offline_window(ana: DeviceAtRelay) -> None:
     with ana.unlock_device() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
     folder_copy = ana.copy_folder("backup")
@@ -510,7 +514,7 @@ def test_answering_relay_confirms_an_unlock_in_a_window(ana: DeviceAtRelay) -> N
         fetch_messages(copy)
 
 
-def test_a_window_ends_when_the_device_is_revoked(ana: DeviceAtRelay) -> None:
+def test_offline_window_ends_when_the_device_is_revoked(ana: DeviceAtRelay) -> None:
     with ana.unlock_device() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
     address = ana.find_address()
@@ -572,7 +576,7 @@ def test_device_without_a_relay_opens_and_changes_its_passphrase(tmp_path: Path)
         pass
 
 
-def test_next_command_locks_a_device_whose_set_up_was_interrupted(
+def test_next_command_finishes_an_interrupted_lock_at_the_relay(
     ana: DeviceAtRelay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The set-up is interrupted after the relay has the lock, and before the vault uses it."""

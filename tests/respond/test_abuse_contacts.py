@@ -56,7 +56,7 @@ def emails_with_roles(text: str) -> list[tuple[ContactRole, str]]:
     return [(one.role, email) for one in contacts_in_text(text) for email in one.emails]
 
 
-def test_registrar_is_found_in_whois_and_private_addresses_are_not() -> None:
+def test_only_the_registrars_abuse_address_is_found_in_whois() -> None:
     assert emails_with_roles(WHOIS_ANSWER) == [(ContactRole.REGISTRAR, "abuse@registrar.example")]
 
 

@@ -150,7 +150,7 @@ def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Network) -> No
     assert copy_state(ana) is EnvelopeState.OPENED
 
 
-def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: Network) -> None:
+def test_a_copy_wrongly_marked_expired_is_still_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     make_clock_ahead_trusted(friends, ana)
@@ -211,7 +211,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> 
     assert len(contacts(ben.device)) == 1
 
 
-def public_xwing_keys(person: Person) -> list[OwnXWingKey]:
+def own_xwing_prekeys(person: Person) -> list[OwnXWingKey]:
     return [key for key in OWN_XWING_KEY_TABLE.all(person.device.vault) if key.peer is None]
 
 
@@ -224,13 +224,13 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
     friends.clock.advance(days=8)
     with clock_ahead(friends, ben, clock_error):
         fetch_messages(ben.device)
-    new_keys = {key.id for key in public_xwing_keys(ben)}
+    new_keys = {key.id for key in own_xwing_prekeys(ben)}
     fetch_messages(ben.device)
-    assert {key.id for key in public_xwing_keys(ben)} - new_keys
+    assert {key.id for key in own_xwing_prekeys(ben)} - new_keys
     for _ in range(6):
         friends.clock.advance(days=7)
         fetch_messages(ben.device)
-    assert not {key.id for key in public_xwing_keys(ben)} & new_keys
+    assert not {key.id for key in own_xwing_prekeys(ben)} & new_keys
 
 
 def issued_range(person: Person, to: Person) -> IssuedRange:
@@ -396,7 +396,7 @@ def test_an_idle_prepared_mailbox_survives_a_clock_that_was_ahead(friends: Netwo
     assert ana.device.vault.keys(PREPARED_MAILBOX) == ()
 
 
-def test_named_list_is_fetched_after_a_clock_error(friends: Network) -> None:
+def test_device_list_announced_by_a_letter_is_fetched_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = DeviceListHead(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = DeviceListToFetch(named, asked_at=friends.clock.moment + FAR_AHEAD, tries=1)

@@ -92,7 +92,7 @@ def send_states(person: Person) -> list[SendState]:
     return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(person.device.vault))
 
 
-def test_a_partly_refused_message_reports_who_has_it(three_people: Network) -> None:
+def test_a_partly_refused_message_reports_the_state_of_each_copy(three_people: Network) -> None:
     """The relay refuses Ben's copy and accepts Caro's."""
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     with (
@@ -136,7 +136,7 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> N
 def test_an_error_of_one_relay_does_not_affect_messages_at_another(
     people_at_two_relays: Network, error: EntrenousError
 ) -> None:
-    """Caro's relay returns an error; later items for Ben leave, and fetching continues."""
+    """Uploads to Caro's relay fail; later items for Ben leave, and fetching continues."""
     ana, ben, caro = (people_at_two_relays[name] for name in ("ana", "ben", "caro"))
     with ana.courier.replace_calls(upload_blob=error_trick_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
@@ -160,20 +160,20 @@ def error_trick_at(url: str, error: EntrenousError) -> Trick:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=error_name)
-def test_a_post_refused_for_one_mailbox_blocks_only_that_mailbox(
+def test_a_post_that_fails_for_one_mailbox_delays_only_that_mailbox(
     three_people: Network, error: EntrenousError
 ) -> None:
     """A later letter to the same person is not tried: it must not overtake the first."""
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 
-    def refuse_for_ben(honest: HonestCall, url: str, token: object, envelope: Envelope) -> None:
+    def fail_for_ben(honest: HonestCall, url: str, token: object, envelope: Envelope) -> None:
         if envelope.mailbox == mailbox:
             tried.append(envelope.id)
             raise error
         honest(url, token, envelope)
 
-    with ana.courier.replace_calls(post=refuse_for_ben):
+    with ana.courier.replace_calls(post=fail_for_ben):
         for _ in range(2):
             with pytest.raises(WaitsInOutbox):
                 ana.send(SMALL_PICTURE, ben)
@@ -185,7 +185,7 @@ def test_a_post_refused_for_one_mailbox_blocks_only_that_mailbox(
     assert ben.received_count() == 2
 
 
-def test_copy_without_an_answer_is_recorded_as_tried(friends: Network) -> None:
+def test_copy_whose_post_got_no_answer_is_recorded_as_tried(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def lose_answer(honest: HonestCall, *arguments: Any) -> None:
@@ -300,7 +300,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Network) -> No
 
 
 @pytest.mark.slow
-def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
+def test_a_hello_waits_for_its_token_registration_and_delays_only_that_contact(
     three_people: Network,
 ) -> None:
     ana, ben, dan = three_people["ana"], three_people["ben"], three_people.set_up_person("dan")
@@ -312,7 +312,9 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, dan)
         assert ben.received_count() == 1
-        assert fetch_messages(dan.device).came == 0  # the hello has to arrive first
+        assert (
+            fetch_messages(dan.device).came == 0
+        )  # the picture waits behind the hello, the letter that introduces Ana to Dan
     assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received_count() == 1
@@ -344,7 +346,9 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> N
     friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         ana.send(SMALL_PICTURE, ben)
-    assert len(ana.vault._files) == 3  # the original, the sealed frame and the sealed copy
+    assert (
+        len(ana.vault._files) == 3
+    )  # the original, the sealed text and list of files, and the sealed copy
     friends.reconnect(RELAY_URL)
     flush_outbox(ana.device)
     assert list(ana.vault._files.values()) == [SMALL_PICTURE]

@@ -122,7 +122,7 @@ def test_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
 
 @pytest.mark.parametrize("first_request", [PUT_REQUEST, UNBUFFERED_REQUEST])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes) -> None:
-    """A head that begins then has ten seconds. ``first_request`` is buffered or parsed."""
+    """A request head that begins during that time must be complete within ten seconds."""
 
     async def scenario(server: LimitedServer) -> None:
         idle, blank, next_ = (server.connect(first_request) for _ in range(3))
@@ -151,7 +151,7 @@ def test_connection_being_answered_is_not_closed() -> None:
     run_scenario(scenario)
 
 
-def test_rest_of_an_answered_body_times_out_after_a_minute() -> None:
+def test_body_must_be_complete_a_minute_after_an_early_answer() -> None:
     async def scenario(server: LimitedServer) -> None:
         server.app.answers_early = True
         connection = server.connect(PUT_HEAD)
@@ -269,7 +269,7 @@ def test_endless_chunk_head_or_trailer_closes_the_connection(start: bytes, piece
     run_scenario(scenario)
 
 
-def test_endless_head_during_an_answer_closes_the_connection() -> None:
+def test_endless_head_behind_an_unanswered_request_closes_the_connection() -> None:
     async def scenario(server: LimitedServer) -> None:
         connection = server.connect(PUT_HEAD, b"x" * 200_000 + HEAD_START, PIECE * 20)
         assert (are_closed(connection), connection.transport.sent) == ([True], b"")
@@ -356,7 +356,7 @@ def simulate_file_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[t
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
     ],
 )
-def test_connection_limit_follows_from_the_open_file_limit_which_is_raised(
+def test_open_file_limit_is_raised_if_necessary_and_decides_the_connection_limit(
     simulate_file_limit: Callable[..., list[tuple[int, int]]],
     soft: int,
     hard: int,

@@ -94,7 +94,7 @@ UINT_MAX = 2**63 - 1
 
 
 def encode_within_body(value: object) -> bytes:
-    """Encode a value, or None if the value would be nested too deeply inside a body."""
+    """Encode a value; if it would be nested too deeply inside a body, encode None instead."""
     try:
         encode([0, value])
     except ValueError:
@@ -320,7 +320,7 @@ for_every_parser = pytest.mark.parametrize("format_name", PARSERS)
 
 @for_every_parser
 @given(st.data())
-def test_written_formats_are_read_back(format_name: str, data: st.DataObject) -> None:
+def test_written_values_are_read_back(format_name: str, data: st.DataObject) -> None:
     parser = PARSERS[format_name]
     value = data.draw(parser.values)
     assert parser.read(parser.write(value)) == value
@@ -351,7 +351,7 @@ def test_random_cbor_is_refused_or_the_only_encoding(format_name: str, value: ob
 def test_mutated_bytes_are_refused_or_the_only_encoding(
     format_name: str, data: st.DataObject
 ) -> None:
-    """Change, insert or remove bytes near the start, where the structure is, or anywhere."""
+    """Change, insert or remove bytes, either anywhere or near the start with the structure."""
     parser = PARSERS[format_name]
     mutated = bytearray(parser.write(data.draw(parser.values)))
     for _ in range(data.draw(st.integers(1, 3))):

@@ -1,4 +1,4 @@
-"""Targets for the basic encodings: CBOR, JSON, base64url, records, problem documents."""
+"""Fuzz targets for CBOR, canonical JSON, base64url, vault records and problem documents."""
 
 from collections.abc import Callable
 from random import Random
@@ -59,7 +59,7 @@ def _does_problem_round_trip(error: Any) -> bool:
 
 
 def _reader_of_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
-    """Return a reader of bytes that decodes them as Latin-1, which every byte allows."""
+    """Turn a reader of text into a reader of bytes, which are decoded as Latin-1."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
 

@@ -115,7 +115,7 @@ def _later_messages(last: ReceivedMessage, count: int) -> Iterator[ReceivedMessa
 
 
 @pytest.fixture
-def tables_of_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def tables_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list of the tables read: one entry for each ``get``, ``keys`` and listed record."""
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
@@ -140,15 +140,15 @@ def tables_of_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_inbox_takes_at_most_six_vault_reads_per_message(
-    cli: CommandLine, tables_of_reads: list[str]
+    cli: CommandLine, tables_read: list[str]
 ) -> None:
     """Each added message has more than six recipients."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
         grow_inbox(cli, 30)
-        tables_of_reads.clear()
+        tables_read.clear()
         shown.append(cli.run_json("ben", "inbox")["messages"])
-        counts.append(len(tables_of_reads))
+        counts.append(len(tables_read))
     assert [len(one) for one in shown] == [31, 61, 91]
     assert [one["reply"] for one in shown[-1][2:]] == [one["message"] for one in shown[-1][1:-1]]
     assert shown[-1][-1]["also"] == ["somebody"] * FURTHER_RECIPIENT_COUNT
@@ -157,14 +157,14 @@ def test_inbox_takes_at_most_six_vault_reads_per_message(
 
 
 def test_sent_takes_at_most_six_vault_reads_per_message(
-    cli: CommandLine, tables_of_reads: list[str]
+    cli: CommandLine, tables_read: list[str]
 ) -> None:
     counts = list[int]()
     for _ in range(3):
         grow_sent(cli, 30)
-        tables_of_reads.clear()
+        tables_read.clear()
         shown = cli.run_json("ana", "sent")["messages"]
-        counts.append(len(tables_of_reads))
+        counts.append(len(tables_read))
     assert [len(one["copies"]) for one in shown] == [1] * 91
     increases = [after - before for before, after in pairwise(counts)]
     assert max(increases) <= 6 * 30, increases

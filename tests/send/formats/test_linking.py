@@ -1,4 +1,4 @@
-"""Tests of writing and reading link codes, link messages, offers, grants and sync notes."""
+"""Tests of the formats that link a new device, and of the notes between linked devices."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Tests of relays restored from a backup: who asks about it, and which requests are repeated."""
+"""Tests of relays restored from a backup: which are asked, and which requests are repeated."""
 
 import copy
 from dataclasses import replace

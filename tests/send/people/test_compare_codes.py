@@ -1,4 +1,4 @@
-"""QR codes that two devices show each other, to check that both know the same two keys."""
+"""QR codes that two devices show each other, to check that both know the same keys."""
 
 import base64
 from dataclasses import replace

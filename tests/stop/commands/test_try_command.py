@@ -80,7 +80,7 @@ def test_try_in_shadow_mode_shows_the_decision_without_it(gate_cli: Any, write_p
     assert said.startswith("It would be answered: let through.\n  Without shadow mode: refuse.\n")
 
 
-def test_try_of_a_file_that_is_no_picture_exits_with_7(gate_cli: Any, tmp_path: Path) -> None:
+def test_try_of_a_file_of_no_known_kind_exits_with_7(gate_cli: Any, tmp_path: Path) -> None:
     text_file = tmp_path / "text.txt"
     text_file.write_text("not a picture")
     assert gate_cli("try", str(text_file), "--json")[0] == 7

@@ -47,7 +47,7 @@ def hashes_after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, .
 
 
 def expected_hashes(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
-    """Return, for each key, the hashes of the record with the highest rank."""
+    """Return the hashes of each key's highest record, without keys whose record is withdrawn."""
     best = dict[str, SourceRecord]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)
@@ -109,7 +109,7 @@ def test_record_added_and_withdrawn_in_one_page_makes_no_claim() -> None:
     assert merged.known[0].claim is None
 
 
-def test_record_table_contains_no_plain_hash() -> None:
+def test_known_records_contain_no_plain_hash() -> None:
     merged = merge_records("source", 1, [SourceRecord(fake_hash(1).hex(), 1, (fake_hash(1),))], {})
     stored = repr(merged.known)
     assert fake_hash(1).hex() not in stored

@@ -38,7 +38,7 @@ BODY_PATHS = (
     *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
     *("/v1/reviews/3f9a-70c2-b11e", "/hma/m/lookup"),
 )
-UPLOAD_HEADERS = {
+OPERATOR_HEADERS = {
     "host": "x",
     "authorization": "Bearer operator-token",
     "content-type": "application/octet-stream",
@@ -76,7 +76,7 @@ async def disconnect_early(app: Any, path: str, headers: dict[str, str]) -> list
 def get_metrics(app: Any) -> str:
     async def get_text() -> str:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as web:
-            return (await web.get("http://x/v1/metrics", headers=UPLOAD_HEADERS)).text
+            return (await web.get("http://x/v1/metrics", headers=OPERATOR_HEADERS)).text
 
     return anyio.run(get_text)
 
@@ -87,7 +87,7 @@ def test_early_disconnect_is_a_400_without_a_warning(
 ) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
-    headers = UPLOAD_HEADERS | FORM_HEADERS if path.startswith("/hma") else UPLOAD_HEADERS
+    headers = OPERATOR_HEADERS | FORM_HEADERS if path.startswith("/hma") else OPERATOR_HEADERS
     assert anyio.run(partial(disconnect_early, app, path, headers)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
     metrics = get_metrics(app)
@@ -106,7 +106,7 @@ def test_early_disconnect_of_a_partner_is_a_400_without_a_warning(
         routes=[Route("/", read_request_body, methods=["POST"])],
         exception_handlers=make_error_handlers(),
     )
-    assert anyio.run(partial(disconnect_early, app, "/", UPLOAD_HEADERS)) == [400]
+    assert anyio.run(partial(disconnect_early, app, "/", OPERATOR_HEADERS)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
 
 
@@ -127,7 +127,7 @@ def test_bug_is_logged_without_data_of_the_request(caplog: pytest.LogCaptureFixt
 
 @pytest.mark.real
 def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
-    """Disconnects, malformed requests and forms, and endless headers leave the log empty."""
+    """Disconnects, malformed requests and forms, and endless request heads leave the log empty."""
     log_file = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
