@@ -1,4 +1,4 @@
-"""Tests of colour layouts: a soft picture among others, shapes, views, and no layouts."""
+"""Tests of colour layouts: soft pictures, shapes, views, and an empty set of layouts."""
 
 from typing import Any
 

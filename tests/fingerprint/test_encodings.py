@@ -1,4 +1,4 @@
-"""Test that encodings of a picture have hashes within eight bits of that of the PNG file."""
+"""Test that the hashes of all encodings of a picture are within eight bits of the PNG's hash."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of feature points: mirrored and inverted pictures, spread, and their number."""
+"""Tests of feature points: mirrored, inverted and flat pictures, spread, and number of points."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ PHOTO_NAMES = ("astronaut", "china", "coffee")
 
 
 def shared_point_share(first: FeaturePoints, second: FeaturePoints) -> float:
-    """Return the share of the first points that have a nearly equal second point."""
+    """Return the share of points in ``first`` that nearly equal a point in ``second``."""
     near = np.abs(first.places[:, None] - second.places[None]).max(axis=2) < 3e-3
     near &= np.abs(first.sizes[:, None] - second.sizes[None]) < 0.1
     turned = (first.angles[:, None] - second.angles[None] + 0.5) % 1.0 - 0.5

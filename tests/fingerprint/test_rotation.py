@@ -1,4 +1,4 @@
-"""Tests of ``rotations``: one of them undoes a turn, and corners repeat the edge."""
+"""Tests of ``rotations``: one of them undoes a turn, and corners are filled from the edge."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tests of PDQ's downsampling along one axis, also of averaged groups of pixels."""
+"""Tests of PDQ's downsampling along one axis: averaged groups of pixels, and spans of weights."""
 
 import numpy as np
 import pytest

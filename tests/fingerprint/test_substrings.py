@@ -1,4 +1,4 @@
-"""Tests of how multi-index hashing cuts hashes into substrings, and which cells a query reads."""
+"""Tests of multi-index hashing: the substrings of hashes, and the cells that a query reads."""
 
 import numpy as np
 import pytest

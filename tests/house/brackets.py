@@ -1,4 +1,4 @@
-"""Find untranslated words: those outside of the brackets that the pseudo-language puts in."""
+"""Find untranslated words: those outside of the brackets that the pseudo-language adds."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -93,7 +93,7 @@ def _count_code_lines(file: Path) -> int:
 
 
 def walk_lengths() -> Iterator[tuple[str, object, str]]:
-    """Yield (name, value, target) of the numbers of files that a message and an upload pass."""
+    """Yield (name, value, target) of how many source files a message or an upload passes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photo = folder / "photo.png"
@@ -178,7 +178,7 @@ def _count_files_of_server(walk: Path, process: subprocess.Popen[str]) -> int:
 
 @contextmanager
 def _run_server(data: Path, server_kind: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run a relay or a gate on loopback, which records the source files whose functions run."""
+    """Run a relay or a gate on loopback, and record the source files whose functions run."""
     arguments = [server_kind, "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json"]
     options = ["--judges", "0", "--no-slow-look"] if server_kind == "gate" else []
     environment = os.environ | {"WALK": str(data.with_suffix(".walk"))}

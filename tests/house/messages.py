@@ -1,4 +1,4 @@
-"""Gather every sentence that people read in the catalogues of ``src/entrenous/locale``.
+"""Gather every sentence that people read, and write the catalogues in ``src/entrenous/locale``.
 
 ``python -m tests.house.messages`` (``make messages``) adds new sentences, removes those that are
 gone, and prints how many sentences each language still lacks. It keeps existing translations.

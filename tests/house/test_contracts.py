@@ -32,7 +32,7 @@ def run_import_linter(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def package_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a copy of the package and its contracts, for forbidden imports."""
+    """Return a folder with a copy of the package and its contracts; tests add imports to it."""
     folder = tmp_path_factory.mktemp("package")
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "src", folder / "src", ignore=leave)

@@ -80,6 +80,6 @@ def test_an_sdist_makes_the_same_wheel(
 
 
 def wheel_files(wheel: Path) -> dict[str, bytes]:
-    """Return the files of a wheel except RECORD, the lines of which may be in another order."""
+    """Return the files of a wheel except RECORD, whose lines may be in any order."""
     with zipfile.ZipFile(wheel) as files:
         return {name: files.read(name) for name in files.namelist() if "/RECORD" not in name}

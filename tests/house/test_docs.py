@@ -1,4 +1,4 @@
-"""Tests of documents: commands, options, settings, links, tests and sections that they name."""
+"""Tests of documents: commands and settings are explained; links, tests and sections exist."""
 
 import ast
 import importlib

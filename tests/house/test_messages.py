@@ -1,4 +1,4 @@
-"""Tests of the catalogues: exactly the sentences that people read, translations, placeholders."""
+"""Tests of the catalogues: no missing or extra sentences, translations, and placeholders."""
 
 import re
 from collections import Counter

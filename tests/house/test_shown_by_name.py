@@ -145,7 +145,7 @@ def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
 
 
 def constant_texts(variable: TranslatedVariable) -> set[str]:
-    """Return the texts of the module's constants that reach the variable; none for a column."""
+    """Return the texts of module constants that the variable can contain; none for a column."""
     if isinstance(variable.expression, ast.Attribute) and is_fact_column(variable.expression):
         return set()
     module = importlib.import_module(_module_name(variable.file))

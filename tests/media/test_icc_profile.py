@@ -1,4 +1,4 @@
-"""Tests of ICC profiles: which are kept without text, applied to the pixels, or dropped."""
+"""Tests of ICC profiles that are kept without text, applied to the pixels, or dropped."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Tests that exiftool and a byte search find no metadata in copies, and of refused test files."""
+"""Tests of copies, in which exiftool and a byte search find no metadata, and of refused files."""
 
 import base64
 import json
@@ -136,7 +136,7 @@ def original_with_metadata(
     encode_image: EncodeImage,
     tmp_path: Path,
 ) -> Path:
-    """Return a picture with EXIF, XMP, a profile and trailing bytes, among others."""
+    """Return a picture with many kinds of metadata, such as EXIF, XMP and trailing bytes."""
     kind = request.param
     path = tmp_path / f"planted.{kind.lower()}"
     options = {"comment": MARKER} if kind == "JPEG" else {}
@@ -164,7 +164,7 @@ def original_with_metadata(
     subprocess.run(
         (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path)), check=True
     )
-    # Bytes after the end, as a larger picture that was overwritten leaves (CVE-2023-21036).
+    # Bytes after the end, like the rest of a larger, overwritten picture (CVE-2023-21036).
     path.write_bytes(path.read_bytes() + MARKER * 50 + data[-2000:])
     return path
 

@@ -1,4 +1,4 @@
-"""Tests of tagged PDFs: tags, title, language, bookmarks, equal bytes, and any text."""
+"""Tests of tagged PDFs: tags, title, language, bookmarks, reproducible bytes, arbitrary text."""
 
 import re
 import zlib

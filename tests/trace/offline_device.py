@@ -1,4 +1,4 @@
-"""A device in memory that marks and traces pictures, and photographs for it."""
+"""An in-memory device that marks and traces pictures, and some photos for it."""
 
 import io
 

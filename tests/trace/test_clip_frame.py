@@ -1,4 +1,4 @@
-"""Tests of the anchors that a thumbnail is compared by: the nearest and the surest one."""
+"""Tests of the anchors of a thumbnail: the nearest one, and the one with the most matches."""
 
 from types import SimpleNamespace
 from typing import Any, cast

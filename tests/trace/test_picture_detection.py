@@ -1,4 +1,4 @@
-"""Tests of the evidence in a crop: almost none from outside, and equal for 1 and 2 threads."""
+"""Tests of the evidence in a crop: almost none outside of it, and the same with 1 or 2 threads."""
 
 import hashlib
 import io

@@ -101,7 +101,7 @@ def test_each_message_keeps_its_own_survey_of_the_clip(
 
 
 def test_a_clip_and_a_still_of_it_are_each_traced() -> None:
-    """The traces of both copies count both: the still for Ben, and the clip for Caro."""
+    """Each trace compares two copies: Ben's copy of the still, and Caro's copy of the clip."""
     device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
     still = encode_middle_frame(source)
     ((_, of_ben),) = mark_picture_copies(still, [RecipientId("ben")], None, device)

@@ -1,4 +1,4 @@
-"""An adversary between all devices and an honest relay, who may tamper with each call.
+"""An adversary that sits between all devices and an honest relay, and may tamper with calls.
 
 The adversary wraps the whole :class:`.Courier`, remembers the calls of all devices with their
 answers, and knows the caller of each call. The trick for a call depends on a seed, and on
@@ -34,7 +34,7 @@ def courier_calls() -> frozenset[str]:
     return names - {"download_blob"} | {"blob"}
 
 
-class TooManyCalls(BaseException):  # no Exception, so that the program does not catch it
+class TooManyCalls(BaseException):  # not an Exception, so that the program does not catch it
     """A device made more than ``CALLS_MAX`` calls in one action."""
 
 

@@ -23,7 +23,7 @@ VAULT_CHANGES: Final = (
 
 
 class Crash(BaseException):
-    """A crash of the process. The program does not catch it, because it is no Exception."""
+    """A crash of the process. The program does not catch it, because it is not an Exception."""
 
 
 @dataclass

@@ -134,7 +134,7 @@ def acknowledge_only(_call: Any) -> None:
 
 
 def answer_random_status(call: Any) -> EnvelopeStatus:
-    """Answer with a random state; pass the call on always or, for a recall, only sometimes."""
+    """Answer with a random state; pass on every status request, but only some recalls."""
     if call.name == "envelope_status" or call.rng.random() < 0.5:
         call.forward()
     return EnvelopeStatus(call.rng.choice(list(EnvelopeState)), call.rng.randrange(3))

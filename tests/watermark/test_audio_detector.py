@@ -1,4 +1,4 @@
-"""Tests of the sound detector: scores of right and innocent copies, and the position."""
+"""Tests of the sound detector: scores of right and innocent copies, and excerpt positions."""
 
 from functools import cache
 

@@ -66,7 +66,7 @@ def demo_leak(copy: Pixels) -> Leak:
 
 
 def make_screenshot(pixels: Pixels) -> Pixels:
-    """Return a screen with a clock, and the picture at 90 % of the size between dark bars."""
+    """Return a dark screen that shows a clock above the picture, scaled to 90 %."""
     small = resize(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small

@@ -1,4 +1,4 @@
-"""Tests of ``lowest_naming_score``: for many copies, for the smallest chance, for no copies."""
+"""Tests of ``lowest_naming_score``: many copies, the smallest chance, and no copies."""
 
 import pytest
 from hypothesis import given

@@ -79,7 +79,7 @@ def test_reduction_does_not_modify_its_arguments() -> None:
 
 @pytest.mark.parametrize("name", ["rocket", "camera", "cell", "moon"])
 def test_marked_smooth_pictures_score_above_82_in_ssimulacra2(name: str, tmp_path: Path) -> None:
-    ssimulacra2 = pytest.importorskip("ssimulacra2")  # in the dependency group bench
+    ssimulacra2 = pytest.importorskip("ssimulacra2")  # from the dependency group bench
     picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     picture.thumbnail((600, 600))
     sent = np.asarray(picture)

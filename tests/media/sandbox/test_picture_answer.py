@@ -1,4 +1,4 @@
-"""Tests of the picture decoder's messages: valid, changed and invalid answers; readiness."""
+"""Tests of the picture decoder's messages: valid, changed and invalid answers, and readiness."""
 
 import io
 import struct

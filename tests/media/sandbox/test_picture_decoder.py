@@ -220,7 +220,7 @@ def test_picture_that_exceeds_the_memory_limit_cannot_be_decoded(
 
 
 def test_decompression_bomb_is_refused_with_little_memory_and_time() -> None:
-    began_s = sum(os.times()[:4])  # of this process and its children
+    began_s = sum(os.times()[:4])  # processor time of this process and its children
     head = b"\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0"
 
     def chunk(name: bytes, body: bytes) -> bytes:
@@ -296,7 +296,7 @@ def test_confined_process_is_denied_every_escape_attempt(tmp_path: Path, *, thre
 def test_the_child_sees_nothing_of_its_parent(
     picture_files: PictureFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child has none of the parent's environment, working folder and open files."""
+    """The child gets neither the parent's environment nor its working folder and open files."""
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
     with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as decoder:
         decoder.read(picture_files["png"])

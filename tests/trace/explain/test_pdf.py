@@ -1,4 +1,4 @@
-"""Tests of the report as a PDF: pages, pictures, equal bytes, and any name or text."""
+"""Tests of the report as a PDF: pages, pictures, reproducible bytes, and arbitrary text."""
 
 import re
 import shutil

@@ -161,7 +161,7 @@ class MoveSimulation:
         cancel_move(person.device)
 
     def adopt_new_relay_lock(self, person: Person) -> None:
-        """Clear the next relay lock, like an unlock after a move (device/relay_lock_client.py)."""
+        """Do what an unlock does after a move (device/relay_lock_client.py)."""
         clear_next_relay_lock(person.device)
 
     def link_another_device(self, person: Person) -> None:

@@ -128,7 +128,7 @@ class Siege:
         self.oracle.check_devices()
 
     def _attempt(self, action: str, person: Participant, work: Callable[[], Any]) -> Any:
-        """Run a person's step; record any error that is no EntrenousError as unexpected."""
+        """Run a person's step; record any error that is not an EntrenousError as unexpected."""
         self.adversary.calls_left = CALLS_MAX
         result = "done"
         try:
@@ -299,7 +299,7 @@ PLANS: Final[Mapping[str, Plan]] = {
 
 
 def run_siege(seed: int, plan: str | None = None) -> Outcome:
-    """Run one siege; the seed determines all steps, and the plan unless it is given."""
+    """Run one siege; the seed determines all steps, and also the plan if none is given."""
     return Siege(seed, plan).run()
 
 

@@ -16,7 +16,7 @@ from tests.village.sim.stores import SimRowStore, SimVault
 pytestmark = pytest.mark.slow
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
-SEEDS = range(40)  # a run ends at the first violation
+SEEDS = range(40)  # a run ends at its first violation, which may be an unexpected one
 
 
 def acknowledge_before_storing(patch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def acknowledge_before_storing(patch: pytest.MonkeyPatch) -> None:
 
 
 def answer_before_syncing(patch: pytest.MonkeyPatch) -> None:
-    """Let relays answer after they have written rows, before they have synced them."""
+    """Let relays answer after they have written rows, but before they have synced them."""
 
     async def transact_without_sync(
         mail: SimRowStore, work: Callable[[Any], Any], _: object = None

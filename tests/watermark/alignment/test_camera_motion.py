@@ -1,4 +1,4 @@
-"""Tests of tracking a camera's motion, and of finding the time of a frame and a speed."""
+"""Tests of tracking a camera's motion, and of finding a frame's time, a start and a speed."""
 
 import numpy as np
 import pytest

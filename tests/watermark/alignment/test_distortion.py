@@ -1,4 +1,4 @@
-"""Tests of bends, lenses and poses: inverses, a cubic, resizing, and warping there and back."""
+"""Tests of bends, lenses and poses: inverses, splines, resizing, warping there and back."""
 
 import numpy as np
 import pytest
