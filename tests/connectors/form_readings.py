@@ -1,4 +1,4 @@
-"""Models of how Java and Python servers read a path, and whether the result is covered."""
+"""Models of how Java and Python servers read a path, and a check for the covered path."""
 
 import re
 from urllib.parse import unquote
@@ -7,7 +7,7 @@ COVERED_PATH = "/api/v2/media"
 
 
 def paths_read_by_java(target: str) -> set[str]:
-    """Return the paths that Tomcat and Jetty read, also behind a proxy that decodes first.
+    """Return the paths that Tomcat and Jetty may read, with or without a proxy that decodes first.
 
     Both servers drop the parameters of segments, decode the path, merge slashes and resolve dots.
     Depending on the settings, they read backslashes and encoded slashes as slashes.
@@ -23,7 +23,7 @@ def paths_read_by_java(target: str) -> set[str]:
 
 
 def paths_read_by_python(target: str) -> set[str]:
-    """Return the paths that Starlette, Werkzeug and Django read.
+    """Return the paths that Starlette, Werkzeug and Django may read.
 
     The path is decoded once, or twice behind a proxy that decodes. Slashes may be merged, and an
     application may resolve dots when it joins the path to a folder.

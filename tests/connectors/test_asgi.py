@@ -347,7 +347,7 @@ def test_large_body_without_a_free_slot_is_held(
 
 def test_slot_is_kept_until_the_application_reads_the_body() -> None:
     gate = ScriptedGate()
-    concurrent: list[int] = [0, 0]  # the current and the largest number
+    concurrent: list[int] = [0, 0]  # the current and the largest number of concurrent requests
     release = anyio.Event()
 
     async def application(_scope: Any, receive: Any, _send: Any) -> None:

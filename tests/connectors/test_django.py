@@ -1,4 +1,4 @@
-"""Uploads to a Django project in a separate process, which asks a real gate."""
+"""Uploads to a Django project, which runs in its own process and asks a real gate."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The reverse proxy: what it forwards, what it refuses, and what it answers by itself."""
+"""The reverse proxy: forwarding, refusals, and answers when the upstream server fails."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The rules of hooks: which requests may contain uploads, and how uploads are answered."""
+"""The rules of hooks: requests that may contain uploads, and replies to uploads."""
 
 import json
 

@@ -12,7 +12,7 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 @dataclass
 class RecordingAlertProgram:
-    """An alert program that records alerts as pairs of kind and count, or fails while broken."""
+    """An alert program that records the kind and count of each alert, or fails if ``broken``."""
 
     broken: bool = False
     sent: list[tuple[str, int]] = field(default_factory=list)
@@ -45,7 +45,7 @@ def test_flood_alerts_once_and_overdue_reviews_alert_every_hour(
         judge_upload(jpeg(her_picture, quality), gate_setup.platform)
     assert (send_due_alerts(gate_setup.platform), alert_program.sent) == ((), [])
     judge_upload(jpeg(her_picture, 50), gate_setup.platform)
-    for _ in range(70):  # once a minute
+    for _ in range(70):  # alerts are sent once a minute
         assert send_due_alerts(gate_setup.platform) == ()
         gate_setup.clock.advance(minutes=1)
     assert alert_program.sent == [("flood", 1)]

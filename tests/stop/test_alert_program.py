@@ -1,4 +1,4 @@
-"""Running the operator's alert program, with the kind and the count of an alert."""
+"""The operator's alert program: its arguments and its failures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Reading ``gate.toml``, the default file, and the error messages for invalid settings."""
+"""Settings of a gate: reading ``gate.toml``, the default file, and errors in settings."""
 
 import os
 import re

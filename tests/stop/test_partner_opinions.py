@@ -101,7 +101,7 @@ def test_confirming_opinions_confirm_no_claim(gate_setup: GateSetup, claim: Clai
     }
 
 
-@pytest.mark.usefixtures("claim")  # adds the partners
+@pytest.mark.usefixtures("claim")  # the fixture adds the partners
 def test_opinions_do_not_change_a_withdrawn_claim(gate_setup: GateSetup, her_picture: Any) -> None:
     protection = gate_setup.protect(her_picture, parts=False)
     withdraw_protection(protection, gate_setup.gate, gate_setup.device)

@@ -1,4 +1,4 @@
-"""Policies of banks, and banks in shadow mode, whose outcomes are only recorded."""
+"""Policies of banks. The outcome of a bank in shadow mode is only recorded."""
 
 from dataclasses import replace
 from typing import Any
@@ -69,7 +69,7 @@ def test_shadow_bank_records_its_outcome_without_effect(
 def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """A release or a confirmation of the upload is no dispute of the shadow bank's claim."""
+    """Releasing or confirming the upload does not count as a dispute of the shadow bank's claim."""
     trial = BankName("tried")
     listed = fingerprint(picture(her_picture)).hex
     import_hashes(listed, trial, gate_setup.platform, confirmed=True)
@@ -79,7 +79,7 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
         gate_setup.clock.advance(minutes=1)
         new_claim = gate_setup.protect(
             her_picture, parts=False
-        ).claim  # in the second round, newer than the release
+        ).claim  # in the second round, this claim is newer than the release
         decision = judge_upload(jpeg(her_picture), gate_setup.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None

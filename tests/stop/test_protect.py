@@ -1,4 +1,4 @@
-"""Registering pictures: what the device sends and records, also if answers get lost."""
+"""Registering pictures: requests and records of the device, also when answers get lost."""
 
 import hashlib
 import io
@@ -118,7 +118,7 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(
 def test_registration_is_recorded_before_the_request(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The record exists although the program was interrupted before the answer."""
+    """The record is kept when the program is interrupted before the answer."""
 
     class GateInterruptingProgram(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:

@@ -1,4 +1,4 @@
-"""Reviews: order, and effects of confirmations and releases on claims and similar uploads."""
+"""Reviews: their order, and the effects of decisions on claims and on similar uploads."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -147,7 +147,7 @@ def test_unreadable_file_passes_after_its_release(
     assert dry_run(cut, gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert (
         judge_upload(cut[:-1], gate_setup.platform).outcome is Outcome.HOLD
-    )  # only those bytes pass
+    )  # only the released bytes pass
 
 
 @pytest.mark.slow

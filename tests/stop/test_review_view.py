@@ -1,4 +1,4 @@
-"""Blurred views of uploads for reviewers, and where the uploads are decoded."""
+"""Blurred views of uploads for reviewers, decoded outside the gate's process."""
 
 import io
 import itertools

@@ -77,7 +77,7 @@ def answer_by_app(app: Starlette) -> AnswerFunction:
 def fail_after_first_answer(
     answer: AnswerFunction, *failures: Callable[[], httpx.Response]
 ) -> AnswerFunction:
-    """Return a function that answers once, then calls each of ``failures``, then answers."""
+    """Return a function that answers once, then fails as ``failures`` do, then answers again."""
     count = iter(range(1000))
     left = list(failures)
 
@@ -101,7 +101,7 @@ def fetch_records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
 def own_server_and_fetcher(
     request: pytest.FixtureRequest, exchange_setup: ExchangeSetup
 ) -> Iterator[tuple[ExchangeSetup, Fetcher]]:
-    """Yield an exchange and a fetcher; after the first answer, three attempts in a row fail."""
+    """Yield an exchange and a fetcher whose requests fail three times after the first answer."""
     _, key = exchange_setup.add_partner()
     app = answer_by_app(exchange_app(exchange_setup.exchange))
     flaky_answer = fail_after_first_answer(

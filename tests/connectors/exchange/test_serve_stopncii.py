@@ -75,7 +75,7 @@ def test_next_start_time_misses_nothing(exchange_setup: ExchangeSetup, web: http
     start, found = 10, dict[str, str]()
     for number in range(12):
         exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
-        exchange_setup.clock.advance(seconds=number % 3 * 0.4)  # several changes within a second
+        exchange_setup.clock.advance(seconds=number % 3 * 0.4)  # several changes per second
         more, start = fetch_all(web, key, start)
         found |= more
     exchange_setup.clock.advance(seconds=2)
@@ -536,7 +536,7 @@ def test_opinions_of_one_request_are_written_in_one_transaction(
     for partner in partners:
         exchange_setup.exchange.opinions.record(partner, stances)
     each = "\n".join(statements).split("COMMIT")
-    assert sum("INSERT INTO" in one for one in each) == 3  # one for each partner
+    assert sum("INSERT INTO" in one for one in each) == 3  # one transaction for each partner
     assert {exchange_setup.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
     more = {register(exchange_setup, "hers too", fake_hash(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):

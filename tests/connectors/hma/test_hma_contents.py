@@ -47,7 +47,7 @@ def add_hash(hma: httpx.Client, bank: str = "TEST", signal: str = HASH) -> int:
 def test_small_banks_match_also_after_a_restart(
     tmp_path: Path, clock: SettableClock, access: GateAccess, bank_count: int
 ) -> None:
-    """HMA can miss the only hash of an index (facebook/ThreatExchange, issue 1318)."""
+    """HMA itself can miss the only hash of an index (facebook/ThreatExchange, issue 1318)."""
     ids = []
     for first in (True, False):
         with open_platform_at(tmp_path / "gate.sqlite", clock) as platform:
@@ -129,7 +129,7 @@ def test_lookup_leaves_out_a_released_picture(hma: httpx.Client, platform: Platf
 def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> None:
     first, second = add_hash(hma), add_hash(hma, "OTHER", FAR_HASH)
     other = "/c/bank/OTHER/content"
-    hma.put(f"{other}/{second}", json=SWITCH_OFF)  # a content that is off keeps the number
+    hma.put(f"{other}/{second}", json=SWITCH_OFF)  # a content that is off keeps its number
     answer = hma.get(f"{other}/{first}")
     assert (answer.status_code, answer.json()["next"]) == (404, second)
     assert hma.get(f"{other}/{second}").json()["disable_until_ts"] == 0
@@ -141,7 +141,7 @@ def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> 
 def test_fetch_of_a_bank_skips_the_numbers_of_another_bank(
     platform: Platform, hma: httpx.Client
 ) -> None:
-    """The second bank's number follows 1,201 of the first, more than the gap that ends a fetch."""
+    """The first bank has the first 1,201 numbers; a fetch ends after 1,000 missing numbers."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
     add_hash(hma, "SECOND", FAR_HASH)

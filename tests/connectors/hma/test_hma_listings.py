@@ -95,7 +95,7 @@ def test_content_is_off_until_a_time(
     shown = hma.get(CONTENT_ADDRESS).json()
     assert (shown["disable_until_ts"], shown["note"], get_raw_matches(hma)) == (1, "n", [1])
     ((_, again),) = platform.bank.claims_on_pictures({1})
-    assert again.state is ClaimState.WAITING  # a new claim, not the confirmed one
+    assert again.state is ClaimState.WAITING  # this is a new claim, not the confirmed one
     assert get_content_id(hma) == "upload-7"
 
 

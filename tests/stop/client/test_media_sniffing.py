@@ -38,13 +38,13 @@ def test_common_media_are_recognized(first_bytes: bytes) -> None:
     assert is_media(first_bytes)
 
 
-#: Formats that Pillow writes. A second word names a variant.
+#: Formats that Pillow writes. A second word in an entry names a variant of the format.
 PILLOW_FORMATS = (
     *("PPM", "PPM grey", "PPM float", "TGA", "TGA map", "TGA rle", "PCX", "DDS", "SGI", "ICNS"),
     *("DIB", "EPS", "MSP", "XBM", "BMP", "TIFF", "WEBP", "GIF", "PNG", "JPEG", "JPEG2000", "ICO"),
     *("BLP", "QOI", "MPO"),
 )
-#: The mode of the picture that is written in each format; RGB for formats without an entry.
+#: The Pillow mode in which a picture is written, for each format that is not written in RGB.
 PILLOW_MODES = {
     "PPM grey": "L",
     "PPM float": "F",

@@ -1,4 +1,4 @@
-"""Extracting uploads from a request body. Bodies that parsers may read differently are refused."""
+"""Extracting uploads from request bodies, and refusing bodies that parsers may read differently."""
 
 import contextlib
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
         (
             VALID_FORM + EMBEDDED_FILE_PART + b"\r\n--edge--\r\n",
             FORM_TYPE,
-        ),  # some parsers read beyond the end
+        ),  # some parsers read beyond the last delimiter
         (
             build_form((FIELD_HEADER, b"words" + EMBEDDED_FILE_PART)),
             FORM_TYPE,
@@ -101,7 +101,7 @@ EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
             build_form((FILE_HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")),
             FORM_TYPE,
         ),
-        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),  # two headers of one name
+        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),  # one header twice
         (
             build_form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")),
             FORM_TYPE,

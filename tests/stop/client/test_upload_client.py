@@ -42,7 +42,7 @@ PDF_FILE = b"%PDF-1.7\n" + bytes(64)
 
 
 def ask_with_both_clients(gate: ScriptedGate, upload: bytes) -> GateAnswer:
-    """Return the answer of the synchronous client; that of the asynchronous one must be equal."""
+    """Return the answer of the synchronous client, checked against that of the asynchronous one."""
     answer = gate.client().ask(upload)
     assert anyio.run(gate.async_client().ask, upload) == answer
     return answer

@@ -1,4 +1,4 @@
-"""A fixture: an exchange with a bank, a feed and a settable clock."""
+"""A fixture for an exchange with a bank, a feed and a settable clock."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -116,7 +116,7 @@ def test_interrupted_fetch_resumes_after_its_last_page(exchange_setup: ExchangeS
 
 
 class Killed(BaseException):
-    """Stands for the end of a killed process."""
+    """Raised where a real process would be killed."""
 
 
 class KillAfterChanges:
@@ -148,7 +148,7 @@ class KillAfterChanges:
 @pytest.mark.parametrize(
     ("later_records", "expected"),
     [
-        # The fetch after the kill gets the same records again, withdrawals of all, or other hashes.
+        # The fetch after the kill gets records of which one has a new hash, or withdrawals of all.
         (
             (
                 *source_records(1, version=2),
@@ -272,7 +272,7 @@ def test_unreadable_records_are_not_withdrawn(exchange_setup: ExchangeSetup) -> 
     exchange_setup.clock.advance(hours=1)
     done = fetch(
         exchange_setup, ScriptedSource([unreadable, rest], zero)
-    )  # continues the same generation
+    )  # continues the generation of the failed fetch
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
     assert len(protected_hashes(exchange_setup)) == 30
     # All records of the next generation are readable.

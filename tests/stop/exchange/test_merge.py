@@ -21,7 +21,7 @@ PAGES_STRATEGY = st.lists(st.lists(RECORD_STRATEGY, max_size=4), max_size=5)
 
 
 class MemoryBank:
-    """Claims and known records in memory, changed as ``merge_records`` says."""
+    """Claims and known records in memory, to which the results of ``merge_records`` are applied."""
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
@@ -47,7 +47,7 @@ def hashes_after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, .
 
 
 def expected_hashes(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
-    """Return the hashes of each key's highest record, without keys whose record is withdrawn."""
+    """Return the hashes of each key's highest-ranked record; a withdrawal has no hashes."""
     best = dict[str, SourceRecord]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)

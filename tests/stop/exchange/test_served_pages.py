@@ -1,4 +1,4 @@
-"""Pages of changes for partners contain claims on pictures, but none on videos or sounds."""
+"""Pages of changes for partners contain only claims on pictures, not those on videos or sounds."""
 
 from dataclasses import replace
 

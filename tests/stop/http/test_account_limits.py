@@ -1,4 +1,4 @@
-"""Hourly limits by account or address, and the headers for the account and for publishing."""
+"""Hourly limits by account or address, and the account and publishes headers."""
 
 import logging
 from dataclasses import replace
@@ -49,14 +49,14 @@ def register_picture(gate: RegistrationClient, pixels: Any) -> ClaimId:
 
 @pytest.fixture
 def quarantined_upload(device_gate: RegistrationClient, her_picture: Any) -> bytes:
-    """Register a picture; return a JPEG of it, which the gate quarantines."""
+    """Register a picture; return a JPEG that the gate quarantines."""
     register_picture(device_gate, her_picture)
     return jpeg(her_picture)
 
 
 @pytest.fixture
 def refused_upload(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> bytes:
-    """Register and confirm a picture; return a JPEG of it, which the gate refuses."""
+    """Register and confirm a picture; return a JPEG that the gate refuses."""
     platform.bank.apply_event(register_picture(device_gate, her_picture), ClaimEvent.CONFIRM)
     return jpeg(her_picture)
 
@@ -148,7 +148,7 @@ def test_refusals_without_an_account_are_limited(
 def test_uploads_in_shadow_mode_are_listed_and_not_counted(
     web: httpx.Client, refused_upload: bytes
 ) -> None:
-    """The answers reveal nothing: a hook in shadow mode publishes every upload."""
+    """A hook in shadow mode publishes every upload, so uploaders learn nothing from the answers."""
     shadow_headers = {**ANA_HEADERS, "Entrenous-Publishes": "all"}
     answers = [send_upload(web, refused_upload, shadow_headers).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in answers} == {("refuse", True)}

@@ -1,4 +1,4 @@
-"""References of uploads, appeals, floods and look-backs over HTTP."""
+"""Appeals, floods, look-backs and the references of uploads over HTTP."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Background work of a gate: how it is repeated, divided, limited, and retried after failures."""
+"""Background work of a gate: repetition, work in pieces, limits, and retries after failures."""
 
 import threading
 
@@ -40,7 +40,7 @@ def test_work_in_pieces_pauses_when_nothing_is_left() -> None:
 
     def do_piece() -> int:
         done.append(len(done))
-        return len(done) % 3  # 0 in the third call: nothing is left
+        return len(done) % 3  # the third call returns 0: nothing is left
 
     async def run_until_done() -> None:
         async with run_in_pieces(do_piece, every_s=60):

@@ -1,4 +1,4 @@
-"""Database errors: who sees their details, and what messages and logs leave out."""
+"""Database errors: only the operator sees details; SQL parameters are never shown or logged."""
 
 import logging
 from typing import Any

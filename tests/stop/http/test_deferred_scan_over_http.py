@@ -1,4 +1,4 @@
-"""Deferred scans and look-backs: the published list, links, answers, and warnings in the log."""
+"""Deferred scans and look-backs: the published list, links to uploads, answers, and warnings."""
 
 import logging
 from collections.abc import Callable
@@ -214,7 +214,7 @@ def test_skipped_scans_are_logged_once(
 def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Like a gate that is killed before it stores the bytes for the scan:
+    # This stores no bytes for the scan, as if the gate had been killed right after the decision.
     decide_upload(jpeg(her_picture), platform)
     clock.advance(minutes=2)
     changed_platform = replace(platform, limits=replace(platform.limits, slow_looks=0))

@@ -22,14 +22,14 @@ TRUSTED_PROXIES = (
     ("peer", "forwarded_headers", "expected"),
     [
         (NEAR_PROXY, [CLIENT], CLIENT),
-        (NEAR_PROXY, [f"{FORGED}, {CLIENT}"], CLIENT),  # the client wrote the left entry
+        (NEAR_PROXY, [f"{FORGED}, {CLIENT}"], CLIENT),  # the client forged the left entry
         (NEAR_PROXY, [f"{FORGED}, {CLIENT}, {FAR_PROXY}"], CLIENT),
-        (NEAR_PROXY, [FORGED, CLIENT, FAR_PROXY], CLIENT),  # three headers
+        (NEAR_PROXY, [FORGED, CLIENT, FAR_PROXY], CLIENT),  # three separate headers
         (NEAR_PROXY, [f"{CLIENT} ,\t{FAR_PROXY}"], CLIENT),
         ("2001:db8:ffff::1", [CLIENT], CLIENT),
         (f"::ffff:{NEAR_PROXY}", [CLIENT], CLIENT),
         (NEAR_PROXY, [f"::ffff:{CLIENT}"], CLIENT),
-        # a port or brackets, as in RFC 7239, section 6; IPv6 without brackets is also accepted
+        # ports and brackets as in RFC 7239, section 6; IPv6 without brackets is also accepted
         (NEAR_PROXY, [f"{CLIENT}:4711"], CLIENT),
         (NEAR_PROXY, ["[2001:db8::7]"], "2001:db8::7"),
         (NEAR_PROXY, ["[2001:DB8::7]:4711"], "2001:db8::7"),

@@ -1,4 +1,4 @@
-"""A running gate with TLS, behind nginx, and with limits by client address."""
+"""Running gates: TLS, clients behind nginx, and limits by client address."""
 
 import hashlib
 import json
@@ -120,7 +120,7 @@ def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
         assert other_client.get("/v1/status").json()["state"] == "serving"
         assert 429 in (
             _send_wrong_key(other_client) for _ in range(60)
-        )  # wrong keys are limited to ten, then one every six seconds
+        )  # ten wrong keys are allowed at once, then one every six seconds
         assert _send_wrong_key(client) == 401
     assert log.read_text() == ""
 
@@ -187,7 +187,7 @@ def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> 
             retry_after_s = int(answer.headers["Retry-After"])
             hours_begun += (
                 retry_after_s > wait_s
-            )  # a new clock hour began, which allows twenty more
+            )  # a new clock hour began, and it allows twenty more claims
             wait_s = retry_after_s
         conn.close()
         assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)

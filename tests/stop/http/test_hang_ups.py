@@ -1,4 +1,4 @@
-"""What bugs, strangers and clients that disconnect early leave in a gate's log and metrics."""
+"""The log and the metrics of a gate after bugs, malformed requests and early disconnects."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Concurrent uploads and appeals, idle senders, appeal secrets, and starting judge processes."""
+"""Concurrent uploads and appeals, idle senders, appeal secrets, and the start of the judges."""
 
 import threading
 import time
@@ -184,7 +184,7 @@ def test_at_most_one_upload_more_than_processors_is_judged_at_once(
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
     lock, inside, most = threading.Lock(), 0, 0
-    both_inside = threading.Barrier(2, timeout=20)  # each read waits for a second read
+    both_inside = threading.Barrier(2, timeout=20)  # each read waits until another one runs, too
 
     def count_concurrent_reads(untrusted_data: bytes) -> Picture:
         nonlocal inside, most
@@ -286,7 +286,7 @@ def test_appeal_is_accepted_once_and_only_with_its_secret(
 
 
 class _FakeJudgePool:
-    """A judge pool that refuses every upload and counts the requests to start judges."""
+    """A judge pool that refuses every upload and counts how often it is told to start judges."""
 
     most = 1
 

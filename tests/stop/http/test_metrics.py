@@ -1,4 +1,4 @@
-"""Metrics of a gate: who may read them, what they count, and what they do not contain."""
+"""Metrics of a gate: access, counted events, and data that they must not contain."""
 
 import re
 from dataclasses import asdict, replace
@@ -157,7 +157,7 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     assert metric_value(metrics, "review_oldest_seconds") == 0
     assert (
         metric_value(metrics, "hashes") >= 2
-    )  # the registered hash, and that of the confirmed upload
+    )  # the hashes of the registered picture and of the confirmed upload
     assert metric_value(metrics, "index_hashes", where="file") == 0
     assert metric_value(metrics, "index_hashes", where="later") == metric_value(metrics, "hashes")
     assert metric_value(metrics, "index_bytes") > 0

@@ -1,4 +1,4 @@
-"""Invalid names and texts in requests, secrets of appeals in a store, and hidden SQL parameters."""
+"""Invalid names and texts in requests, appeal secrets in databases, and hidden SQL parameters."""
 
 import hashlib
 import json

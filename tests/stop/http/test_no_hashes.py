@@ -1,4 +1,4 @@
-"""No route gives a hash without a partner's key: a hash reveals roughly what a picture shows."""
+"""Hashes tell roughly what a picture shows, so no route reveals any without a partner's key."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +37,7 @@ STRANGERS = {
 
 @pytest.fixture
 def registered_hash(platform: Platform, her_picture: Any) -> bytes:
-    """Register one hash as that of a whole picture and of a part; return the hash."""
+    """Register one hash both for a whole picture and for a part; return the hash."""
     whole = fingerprint(picture(her_picture))
     claim = Claim(
         CLAIM_ID, PEOPLE_BANK, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now()
@@ -65,7 +65,7 @@ def app(platform: Platform) -> Starlette:
 def requests_to_all_routes(
     routes: list[BaseRoute], case: str, path_prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Yield each method but HEAD, and the path with ids filled in, of every route."""
+    """Yield pairs of a method (except HEAD) and a path (with ids filled in) for all routes."""
     ids = {"{case}": case, "{claim}": CLAIM_ID, "{entry}": CLAIM_ID, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):
@@ -101,7 +101,7 @@ def test_no_route_reveals_a_hash_to_a_stranger(
     with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web:
         for method, path in requests:
             for body, kind in bodies:
-                clock.advance(minutes=1)  # a rate limit must not replace the handler's answer
+                clock.advance(minutes=1)  # so that no rate limit prevents the handler's answer
                 headers = STRANGERS[stranger] | {"Content-Type": kind}
                 content = None if method == "GET" else body
                 answer = web.request(method, path, content=content, headers=headers)

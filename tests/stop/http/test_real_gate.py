@@ -1,4 +1,4 @@
-"""Gates killed by SIGKILL keep what they acknowledged, also in a database that they share."""
+"""Claims and withdrawals that a gate acknowledged survive SIGKILL, also in a shared database."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Deciding about a quarantined and an accepted upload runs the same kinds of statements."""
+"""Decisions to quarantine and to accept an upload run the same kinds of SQL statements."""
 
 from typing import Any
 
