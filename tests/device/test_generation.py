@@ -1,4 +1,4 @@
-"""Tests of confirming unlocks: by copies of a device, after errors, and without a relay."""
+"""Tests of confirming unlocks: with several copies of a device, after errors, without a relay."""
 
 import copy
 from dataclasses import replace
@@ -210,10 +210,10 @@ def test_wrong_token_at_the_relay_is_raised(network: Network) -> None:
 
 
 class CopiesOfOneDevice(RuleBasedStateMachine):
-    """Up to four copies of one device are unlocked in any order; requests and answers get lost.
+    """Up to four copies of one device are unlocked in any order; requests or answers get lost.
 
-    An answered unlock lets a copy continue if and only if the copy's vault contains the last unlock
-    that the relay accepted before.
+    If the relay answers, the copy may continue exactly if its vault contains the previous unlock
+    that the relay accepted.
     """
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
             RelayLock(home.relay_url, home.mailbox, UNLOCK_TOKEN), home.owner
         )
         self.devices = [ana.device]
-        self.last_unlocks = [0]  # by copy: last accepted unlock, -1 if rolled back
+        self.last_unlocks = [0]  # for each copy: its last accepted unlock, or -1 if rolled back
         self.accepted_unlocks = 0
 
     @rule(index=st.integers(0, 3))

@@ -1,4 +1,4 @@
-"""Tests of pauses before requests that a relay should not link: conditions, length, setting."""
+"""Tests of the pauses between requests that a relay should not link to each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

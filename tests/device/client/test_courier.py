@@ -1,4 +1,4 @@
-"""Tests of the courier's requests to a relay in memory and to a relay on SQLite over HTTP."""
+"""Tests of the courier's requests to a relay in memory, and over HTTP to a relay on SQLite."""
 
 import io
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe

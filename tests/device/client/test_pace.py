@@ -102,7 +102,7 @@ class TestOverSockets:
             lambda courier, url: courier.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
         with serve_with(make_dripping_answer(head)) as url, new_relay_client() as client:
-            # A courier that timed out asks that relay nothing for a while: one courier per request.
+            # A courier avoids a relay for a while after a timeout: each request gets a new courier.
             for request in requests:
                 with pytest.raises(RelayUnreachable):
                     request(HttpCourier(client), url)
@@ -143,7 +143,7 @@ class TestOverSockets:
             while not stop.wait(MINUTE_S / 10):
                 connection.recv(16)
 
-        data = bytes(32 * 1024 * 1024)  # more than the socket buffers hold for a slow reader
+        data = bytes(32 * 1024 * 1024)  # more than fits into the socket buffers
         deposit = BlobDeposit(
             BlobId(bytes(16)),
             MailboxId(bytes(16)),

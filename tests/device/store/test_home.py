@@ -1,4 +1,4 @@
-"""Tests of the folder of a vault without a relay: creating, unlocking, damage, discarding."""
+"""Tests of the folder of a vault without a relay: creation, unlocking, damage and discarding."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ from entrenous.device.vault_tables import pack
 from tests.vaults import make_vaults_open_quickly, unlock_vault
 
 PASSPHRASE = Secret(b"four or five unrelated words")
-CHEAP_COST = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # cost in ``shared_vault``
+CHEAP_COST = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # used in ``shared_vault``
 SALT = bytes(16)
 DEVICE_SECRET = b"d" * 32
 
@@ -116,7 +116,7 @@ def test_empty_vault_is_no_device_and_is_created_again(
         contextlib.closing(create_vault_in_folder(tmp_path, PASSPHRASE).vault) as vault,
         vault.transaction(),
     ):
-        assert has_vault(tmp_path)  # before any change is on disk
+        assert has_vault(tmp_path)  # although no change is on disk yet
         vault.put("example", "key", b"value")
     with contextlib.closing(unlock_vault(tmp_path, PASSPHRASE)) as vault:
         assert vault.get("example", "key") == b"value"

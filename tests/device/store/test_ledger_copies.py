@@ -40,7 +40,7 @@ def test_batches_follow_the_messages_own_copies_in_order(ledger: VaultLedger) ->
     ledger.store_message(make_message(2))
     for start in range(
         1, 400, 3
-    ):  # batches start at numbers of one to three digits, which must not be sorted as text
+    ):  # the start numbers have one to three digits, and must not be sorted as text
         ledger.put_copy_batch(
             make_message(1).id, 0, start, make_copies(*(f"p{start + k}" for k in range(3)))
         )

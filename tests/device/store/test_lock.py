@@ -189,9 +189,10 @@ class PowerFailure(Exception):
 
 
 def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
-    """Wrap ``work``: call ``cut_at``, counted from 0, raises PowerFailure instead.
+    """Wrap ``work`` so that one call raises PowerFailure.
 
-    If ``cut_at`` ends in .5, call ``cut_at - 0.5`` does its work and then raises PowerFailure.
+    Calls are counted from 0. Call 1, for example, fails before its work if ``cut_at`` is 1, and
+    after its work if ``cut_at`` is 1.5.
     """
     calls = iter(range(9))
 

@@ -1,4 +1,4 @@
-"""Tests of searching pictures that have no keypoints, by their colour layout."""
+"""Tests of finding pictures without keypoints by their colour layout."""
 
 import cv2
 import numpy as np

@@ -343,7 +343,7 @@ def test_vault_can_be_open_only_once_at_a_time(tmp_path: Path) -> None:
         SqlcipherVault(tmp_path, KEY, wait_s=0.1)
     with pytest.raises(WrongPassphrase):
         SqlcipherVault(tmp_path, Secret(bytes(32)))
-    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # no failed attempt keeps the lock
+    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # failed attempts do not keep the lock
 
 
 def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:

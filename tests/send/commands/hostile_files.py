@@ -298,7 +298,7 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Append ``more`` to the first box ``inside``; adjust the sizes of this and all outer boxes."""
+    """Append ``more`` to the first ``inside`` box; adjust the sizes of this and all outer boxes."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0

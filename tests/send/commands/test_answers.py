@@ -1,4 +1,4 @@
-"""Tests of texts, replies, reactions, the undo window, usage errors and help of commands."""
+"""Tests of text messages, replies, reactions, the undo window, usage errors and help texts."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Tests of the lists of ``entrenous inbox`` and ``sent``: vault reads, shortening and filters."""
+"""Tests of the lists that ``entrenous inbox`` and ``sent`` print: vault reads, length, filters."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +48,7 @@ def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 
 def grow_inbox(cli: CommandLine, count: int, *, template_name: str | None = None) -> None:
-    """Add opened messages to Ben's inbox, modelled on ``template_name``, or else the newest.
+    """Add opened messages to Ben's inbox, modelled on one message, by default the newest.
 
     Each added message replies to the previous one and lists recipients whom Ben does not know.
     """
@@ -116,7 +116,7 @@ def _later_messages(last: ReceivedMessage, count: int) -> Iterator[ReceivedMessa
 
 @pytest.fixture
 def tables_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list of the tables read: one entry for each ``get``, ``keys`` and listed record."""
+    """Return a list to which each vault read appends its table; a listed record is one read."""
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 
@@ -234,7 +234,7 @@ def test_inbox_is_filtered_by_people_and_circles(cli: CommandLine) -> None:
     cli.run("ben", "person", "forget", "caro")
     assert message_names_from("caro") == [
         message_by_sender["caro"]
-    ]  # the list still shows this name
+    ]  # the list still shows a forgotten sender's name
     assert cli.run("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(
         message_names_from("ana")[0]
     )
@@ -257,7 +257,7 @@ def test_sent_is_filtered_by_people_and_circles(cli: CommandLine) -> None:
 
     assert message_names_to("ben") == [first, second]
     assert message_names_to("caro") == [second]
-    assert message_names_to("dora") == [marked]  # dora is no contact; only this copy names her
+    assert message_names_to("dora") == [marked]  # Dora is not a contact; only this copy names her
     assert message_names_to("caro", "dora") == [second, marked]
     cli.run("ana", "circle", "add", "our choir", "--person", "caro")
     assert message_names_to("our choir") == [second]

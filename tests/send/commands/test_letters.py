@@ -1,4 +1,4 @@
-"""A command line for these and other tests; tests of refusals, interruptions, limits, output."""
+"""A command line for tests, and tests of refusals, interruptions, limits and output."""
 
 import io
 import json
@@ -80,7 +80,7 @@ def _beach_photo() -> bytes:
 
 @dataclass
 class CommandLine:
-    """Runs commands of people with real vaults, at two relays in memory that can misbehave."""
+    """Runs people's commands on real vaults, with two relays in memory that can misbehave."""
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
@@ -98,7 +98,7 @@ class CommandLine:
         self.monkeypatch.setattr(open_device_module, "CopyChecker", InProcessCopyChecker)
 
     def copy_to(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "CommandLine":
-        """Return a command line for copies of these people and relays, in another folder."""
+        """Return a command line in another folder, with copies of these people and relays."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         relays = {
             url: copy_relay(relay, relay.clock, replace(relay.random_source))

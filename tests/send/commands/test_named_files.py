@@ -1,4 +1,4 @@
-"""Tests of errors about unusable files: which file they name, and what they say of it."""
+"""Tests that errors about unusable files name the file and say what is wrong with it."""
 
 import pytest
 

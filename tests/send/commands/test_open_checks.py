@@ -1,4 +1,4 @@
-"""Tests of the check of received files by ``entrenous open``, with real decoder processes."""
+"""Tests that ``entrenous open`` checks received files, with real decoder processes."""
 
 import os
 from collections.abc import Iterator

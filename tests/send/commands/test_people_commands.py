@@ -1,4 +1,4 @@
-"""Tests of setup, contacts, circles, invites, receipts and comparing keys at the command line."""
+"""Tests of setup, contacts, circles, invites, receipts and key comparison at the command line."""
 
 import cv2
 import pytest

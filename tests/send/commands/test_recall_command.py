@@ -159,7 +159,7 @@ def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(
     cli.events.clear()
     output = cli.run("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "caro and dora can still open it" in output.replace("dora and caro", "caro and dora")
-    # Ben's copy is recalled while the unresponsive relay is still waited for.
+    # Ben's copy is recalled while the command still waits for the unresponsive relay.
     assert wait_until(lambda: GIVEN_UP in cli.event_names(), 60)
     assert sorted(cli.event_names()) == sorted([UNANSWERED, GIVEN_UP, WITHDRAWN])
     assert cli.event_names()[-1] == GIVEN_UP

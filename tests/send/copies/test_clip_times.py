@@ -92,7 +92,7 @@ def test_ordinary_clip_keeps_its_frame_times_and_its_sound_starts_at_zero(clip_n
 
 @pytest.mark.parametrize("clip_name", ORDINARY_CLIPS)
 def test_ordinary_clip_gets_no_silence(clip_name: str) -> None:
-    """Encoder priming, rounded times, an offset of 20 ms and single lost packets are no gaps."""
+    """Encoder priming, rounded times, an offset of 20 ms and single lost packets add no silence."""
     assert read_sound(ORDINARY_CLIPS[clip_name]()).timing == SoundTiming()
 
 

@@ -1,4 +1,4 @@
-"""Tests of making marked copies of a picture that are sent by other means than Entrenous."""
+"""Tests of making marked copies of a picture, to be sent by other means than Entrenous."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of linking a new device: results, interruptions, rejections, expiry, and attackers."""
+"""Tests of linking a new device: success, interruptions, rejections, expiry and attacks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,7 +108,7 @@ def make_post_changer(change: Callable[[Message], Message]) -> Callable[..., Any
 def link_until_pictures(
     old: Device, new: Device
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Run the linking until both devices show pictures to compare; return both progresses."""
+    """Run the linking until both devices show pictures to compare; return the progress of both."""
     old_progress = start_on_old_device(None, old)
     new_progress = start_on_new_device(old_progress.code, None, new)
     old_progress = poll_old_device(old_progress, old)
@@ -440,7 +440,7 @@ def test_device_can_fetch_although_its_linking_was_ended_after_the_grant(
 def test_grant_forwarded_to_another_device_is_refused(
     network: Network, ana: Person, phone: Person
 ) -> None:
-    """A device that another person is linking receives Ana's grant instead."""
+    """The relay delivers Ana's grant to a device that another person is linking."""
     old_progress, new_progress = link_until_pictures(ana.device, phone.device)
     boss, other = network.set_up_person("boss"), add_blank_device(network, "other")
     _, others = link_until_pictures(boss.device, other.device)

@@ -178,7 +178,7 @@ def test_revocation_reports_whether_the_relay_has_confirmed_it(network: Network)
 @pytest.mark.slow
 @pytest.mark.threat("database-changed")
 def test_revocation_waits_if_the_relay_does_not_know_the_device(network: Network) -> None:
-    """The relay may run on another database for a while, so the deletion has to be repeated."""
+    """The relay may use a wrong database for a while, so the deletion has to be repeated."""
     ana, phone = network["ana"], network["phone"]
     with ana.device.courier.replace_calls(close_mailbox=error_trick(NoSuchMailbox())):
         result = revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -280,7 +280,7 @@ def test_refused_revocation_is_reported_and_retried(network: Network) -> None:
     assert mail.close is not None
     phone.device.courier.close_mailbox(
         RELAY_URL, mail.mailbox, mail.close
-    )  # what a revocation with the phone's sheet does
+    )  # a revocation with the phone's sheet does the same
     network.clock.advance(hours=2)
     catch_up(ana, tablet)
     assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()

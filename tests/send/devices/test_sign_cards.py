@@ -27,7 +27,7 @@ BUNDLE_KEY = Secret(PERSON)
 def padded_size(bundle: bytes) -> int:
     """Return the length of the padded plaintext in bytes.
 
-    The published bytes are no measure: the encryption (age) adds a part of random length.
+    The published bytes do not show it, because encryption (age) adds a part of random length.
     """
     return len(unseal_file(BUNDLE_KEY, seal_key_bundle(bundle, PERSON, MAILBOX), MAILBOX))
 

@@ -1,4 +1,4 @@
-"""Tests of the formats that link a new device, and of the notes between linked devices."""
+"""Tests of the formats of linking messages, and of the notes between linked devices."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -93,7 +93,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
 
     def wait_for(self, selector: str) -> tuple[float, float]:
-        """Wait for an element and return its centre in pixels, without a script in the page."""
+        """Wait for an element, without a script in the page, and return its centre in pixels."""
         end = monotonic() + _WAIT_S
         while True:
             root = self.call("DOM.getDocument")["root"]["nodeId"]

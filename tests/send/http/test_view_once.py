@@ -63,7 +63,7 @@ def cli(
 
 
 class OpenCommand:
-    """Ben's command ``open``, with a thread in place of his browser."""
+    """Ben's command ``open``; a function of the test visits the page in place of a browser."""
 
     def __init__(self, cli: CommandLine, name: str) -> None:
         self._cli, self._name = cli, name
@@ -72,7 +72,7 @@ class OpenCommand:
         cli.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
     def run(self, visit: Callable[[str], object]) -> CommandResult:
-        """Run the command while ``visit`` is called with the page's address; return the result."""
+        """Run the command while a thread calls ``visit`` with the page's address."""
         done: Future[object] = Future()
 
         def run() -> None:
@@ -95,7 +95,7 @@ def send_view_once(cli: CommandLine, *more: str) -> str:
 
 
 def message_fragments() -> list[bytes]:
-    """Return fragments of the message in several encodings in which a program may store them."""
+    """Return fragments of the message in several encodings that a program may store."""
     fragments = [
         MESSAGE_TEXT.encode(),
         MESSAGE_TEXT.encode("utf-16-le"),
@@ -173,7 +173,7 @@ def _view_without_scripts(browser: Browser, address: str) -> None:
     browser.set_scripts_enabled(on=False)
     browser.navigate(address)
     browser.click("#show")
-    veil = browser.wait_for(".veil")  # the text
+    veil = browser.wait_for(".veil")  # the text's veil
     veiled = browser.screenshot()
     browser.send_mouse_event("mousePressed", veil)
     assert browser.screenshot() != veiled

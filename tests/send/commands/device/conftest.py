@@ -40,7 +40,7 @@ class RelayCommandLine:
         return ("device", "revoke", "--lost", "--recovery", str(self.sheet_path))
 
     def run(self, person: str, *arguments: str, status: int = EXIT_YES) -> str:
-        """Run a command as somebody, check its exit status, and return all output on one line."""
+        """Run a person's command, check its exit status, and return all output on one line."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / person))
         self.capsys.readouterr()
         exit_status = run(list(arguments), {})

@@ -68,7 +68,7 @@ def test_revocation_fails_while_the_relay_is_unreachable(cli: RelayCommandLine) 
 
 
 def test_unknown_mailbox_is_not_reported_as_revoked(cli: RelayCommandLine) -> None:
-    """The relay may have forgotten the device after 30 days, or may have another database."""
+    """The relay may have forgotten the device after 30 days, or may use a wrong database."""
     (cli.folder / "other").mkdir()
     sheet = read_sheet(cli.sheet_path.read_text())
     with (

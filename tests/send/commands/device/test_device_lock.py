@@ -1,4 +1,4 @@
-"""Tests of offline windows, recovery sheets, passphrase changes and failed tries, at a relay."""
+"""Tests of offline windows, recovery sheets, passphrase changes and reports of failed tries."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Tests of ``device add`` and ``setup --link``: reported states, and a lock that fails."""
+"""Tests of ``device add`` and ``setup --link``: reported states, and failure to create the lock."""
 
 import io
 import json
