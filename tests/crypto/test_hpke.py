@@ -27,7 +27,7 @@ SUITE = bytes.fromhex("647a00010003")  # X-Wing, HKDF-SHA256, ChaCha20-Poly1305
 
 
 def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Encrypt as RFC 9180 section 5.1 says (base mode), without the code that is tested."""
+    """Encrypt in base mode (RFC 9180 section 5.1), independently of the tested code."""
     suite = b"HPKE" + SUITE
 
     def extract(salt: bytes, label: bytes, ikm: bytes) -> bytes:

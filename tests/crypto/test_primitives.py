@@ -102,7 +102,7 @@ def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
 def test_hmac_sha256_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
-    """The tags are compared with the program's own constant-time comparison."""
+    """The program's own constant-time comparison compares the tags."""
     total = 0
     for group, vector in wycheproof_vectors(public_vectors, "hmac_sha256"):
         key, message, tag = decode_hex_fields(vector, "key", "msg", "tag")

@@ -1,8 +1,8 @@
-"""argon2id and scrypt, which make guessing a passphrase slow, with the vectors of their authors.
+"""Tests of argon2id and scrypt, which make guessing a passphrase slow, with published vectors.
 
-Wycheproof has no vectors for either. RFC 9106 has one for argon2id, with a key and associated data,
-which the function that we call does not accept, so the test calls a lower-level function of the
-same library. Our function is tested with the vectors of the reference implementation.
+Wycheproof has no vectors for either. RFC 9106 has one for argon2id, but it uses a key and
+associated data. The function that we call accepts neither, so this test calls a lower-level
+function of the same library. The vectors of the reference implementation test our function.
 """
 
 import hashlib

@@ -126,7 +126,7 @@ def signed_key_bundle(
     signing_master: Secret = MASTER,
     named_master: Secret = MASTER,
 ) -> KeyBundle:
-    """Return a key bundle that names one master key, and whose list may be signed by another."""
+    """Return a key bundle that may name another master key than the one that signs its list."""
     one = statement_of(devices)
     bundle = KeyBundle(
         public_master_keys(named_master),
@@ -188,7 +188,7 @@ def test_another_list_under_the_same_signature_is_refused(change: dict[str, obje
 
 
 def test_master_keys_of_another_person_are_refused() -> None:
-    """Mallory signs a list that names Ana, and a certificate, with Mallory's own master keys."""
+    """With her own master keys, Mallory signs a certificate and a list that names Ana."""
     posing = signed_certificate(OTHER_MASTER, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="key bundle"):
         verify_key_bundle(

@@ -138,7 +138,7 @@ def run_in_terminal(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
 
 
 def _read_chunks(terminal: int) -> Iterator[bytes]:
-    with suppress(OSError):  # on Linux, EIO once no program has the terminal open
+    with suppress(OSError):  # Linux reports EIO once no program has the terminal open
         while chunk := os.read(terminal, 65_536):
             yield chunk
 

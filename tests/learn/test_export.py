@@ -1,4 +1,4 @@
-"""Tests of exported lessons: pages in Chromium and with axe, PDF sheets with Poppler's tools."""
+"""Tests of exported lessons: pages (Chromium and axe) and PDF sheets (Poppler)."""
 
 import io
 import re
@@ -73,7 +73,7 @@ def test_second_export_writes_the_same_bytes_and_does_not_replace_a_changed_file
     exported = all_lessons()[: size(2, len(all_lessons()))]
     monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: exported)
     for _ in range(2):
-        assert run(["learn", "export", str(tmp_path)], {}) == 0  # 3 would mean that a file differs
+        assert run(["learn", "export", str(tmp_path)], {}) == 0  # it is 3 if a file differs
     (tmp_path / "index.html").write_text("mine")
     assert run(["learn", "export", str(tmp_path)], {}) == 3
     assert (tmp_path / "index.html").read_text() == "mine"

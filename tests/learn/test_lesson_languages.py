@@ -1,4 +1,4 @@
-"""Tests of translated lessons: length, and sources, steps, links and commands as in English."""
+"""Tests that translated lessons are short and keep the English sources, links and commands."""
 
 import re
 from collections import Counter

@@ -33,7 +33,7 @@ def replace_identity(person: Person, identity: Identity) -> None:
 
 
 def next_device_list(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
-    """Return the successor of ``newest``: the next epoch, linked by hash, with changed fields."""
+    """Return the list of the next epoch, linked to ``newest`` by hash, with changed fields."""
     epoch, previous = newest.said.epoch + 1, device_list_head(newest.statement)
     successor = replace(newest.said, epoch=epoch, previous=previous, **fields)
     return read_device_list(write_device_list(successor))

@@ -1,4 +1,4 @@
-"""Tests of what survives a wrong clock, and of dates in the future that such a clock recorded."""
+"""Tests of what survives a wrong clock, and of future dates recorded by such a clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -191,7 +191,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(
         fetch_messages(ana.device)
     (old,) = former_addresses(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # due for a fetch now
+    assert old_mailboxes_due_for_fetch(ana.device) == (old,)
 
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> None:

@@ -1,4 +1,4 @@
-"""Leaks of marked pictures of several formats and sizes, saved as JPEG, are traced."""
+"""Leaks saved as JPEG are traced, for original pictures of several formats and sizes."""
 
 import io
 from collections.abc import Callable
@@ -75,7 +75,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 }
 
 
-# The formats outside this list also cover JPEG, WebP and transparency.
+# Without these two, the other formats still cover JPEG, WebP and transparency.
 NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 

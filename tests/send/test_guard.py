@@ -1,4 +1,4 @@
-"""Tests of the guard: when it asks about a recipient, which answers it accepts, what it stops."""
+"""Tests of the guard: when it asks, what answers it accepts, and what it stops."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -107,7 +107,7 @@ def add_contact_called(name: str, network: Network) -> None:
     ],
 )
 def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike: str) -> None:
-    """Earlier messages to the recipient make no difference: a slip may produce a usual name."""
+    """Earlier messages to Ben make no difference, because his name may still be a slip."""
     ana = friends["ana"]
     for _ in range(3):
         ana.send(SMALL_PICTURE, friends["ben"])

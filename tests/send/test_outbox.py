@@ -348,7 +348,7 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> N
         ana.send(SMALL_PICTURE, ben)
     assert (
         len(ana.vault._files) == 3
-    )  # the original, the sealed text and list of files, and the sealed copy
+    )  # the original, the sealed copy, and a sealed file with the text and the list of files
     friends.reconnect(RELAY_URL)
     flush_outbox(ana.device)
     assert list(ana.vault._files.values()) == [SMALL_PICTURE]

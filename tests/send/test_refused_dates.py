@@ -1,4 +1,4 @@
-"""Tests of refused dates: after a wrong clock, after a long wait, or because of a short limit."""
+"""Tests of dates refused because of a wrong clock, a long wait or a short limit."""
 
 from collections import Counter
 from dataclasses import replace

@@ -24,7 +24,7 @@ def network_after_sweep(friends: Network) -> Network:
 
 
 def sweep_with_clock_ahead(network: Network) -> None:
-    """Run one sweep of the relay, which must fail because the relay's clock is far ahead."""
+    """Run one sweep of the relay; the sweep must fail because the relay's clock is far ahead."""
     with pytest.raises(RelayClockAhead):
         asyncio.run(expire_due(network.relays[RELAY_URL]))
 

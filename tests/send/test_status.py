@@ -1,4 +1,4 @@
-"""Tests of the copies about which a status query asks relays, and of how often it reads them."""
+"""Tests of status queries: which copies they ask relays about, and how often they read copies."""
 
 from collections.abc import Iterator
 from dataclasses import replace

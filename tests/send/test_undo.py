@@ -76,7 +76,7 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
     def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    new_message_name(ana.device)  # sets the flag of the name index, which stays
+    new_message_name(ana.device)  # sets the name index's flag, which no undo clears
     before = vault_records(ana)
     with pytest.raises(SendingUndone):
         send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))

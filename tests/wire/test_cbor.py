@@ -1,4 +1,4 @@
-"""Tests of deterministic CBOR, with cbor2 and examples of RFC 8949, and of typed values."""
+"""Tests of typed values and of deterministic CBOR (against cbor2 and RFC 8949's examples)."""
 
 import cbor2
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of the formats of keys, invites, letters and content: refused values, encodings, sizes."""
+"""Tests of the formats of keys, invites, letters and content: refusals, encodings and sizes."""
 
 import io
 from dataclasses import replace

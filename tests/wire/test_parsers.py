@@ -351,7 +351,7 @@ def test_random_cbor_is_refused_or_the_only_encoding(format_name: str, value: ob
 def test_mutated_bytes_are_refused_or_the_only_encoding(
     format_name: str, data: st.DataObject
 ) -> None:
-    """Change, insert or remove bytes, either anywhere or near the start with the structure."""
+    """Change, insert or remove bytes anywhere, or only near the start, where most structure is."""
     parser = PARSERS[format_name]
     mutated = bytearray(parser.write(data.draw(parser.values)))
     for _ in range(data.draw(st.integers(1, 3))):

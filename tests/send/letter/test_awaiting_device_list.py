@@ -1,4 +1,4 @@
-"""Tests of letters that name a device list unknown to the reader, and of unproven claims."""
+"""Tests of letters that name a device list unknown to the reader, and of unproven list claims."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -165,7 +165,7 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
 
 
 def test_unproven_device_list_claims_have_no_effect(network: Network) -> None:
-    """The claim of a later list of Ben's is unauthenticated, and the relay shows no key bundle."""
+    """An unauthenticated claim names a later list of Ben's, and the relay shows no key bundle."""
     ben, phone = network["ben"], network["phone"]
     known = contact_named("ben", phone.device).person
     claimed_head = DeviceListHead(known.epoch + 7, bytes(32))

@@ -211,7 +211,7 @@ def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
     add_person(make_invite_link(ben.device), "ben", ana.device)
     transport = RecordingTransport(network.apps, run_sync)
     courier = HttpCourier(httpx.Client(transport=transport))
-    fetch_messages(replace(ben.device, courier=courier))  # Ben receives Ana's hello and answers
+    fetch_messages(replace(ben.device, courier=courier))  # reads Ana's hello and replies to it
     kinds = [
         (one.method, "prekeys" if "/prekeys/" in one.path else "letter")
         for one in transport.requests

@@ -1,4 +1,4 @@
-"""Tests of relays restored from a backup: which are asked, and which requests are repeated."""
+"""Tests of restored relays: how a device notices them, and which requests it repeats."""
 
 import copy
 from dataclasses import replace

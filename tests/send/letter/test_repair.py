@@ -1,4 +1,4 @@
-"""Session repair, waiting for letters, and requests repeated to restored relays."""
+"""Tests of session repair, of waiting for letters, and of repeating requests to restored relays."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

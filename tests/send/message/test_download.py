@@ -1,4 +1,4 @@
-"""Tests of downloads: resuming, wrong bytes, progress, and parts of a recalled message."""
+"""Tests of downloads: resuming, wrong bytes, progress, and partial files of recalled messages."""
 
 import io
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class CountingCourier:
 
     courier: Any
     cut_after_bytes: int | None = None
-    passed_bytes: int = 0  # the last piece of a blob counts as 1000 bytes
+    passed_bytes: int = 0  # counts 1000 bytes for each piece, even a shorter last one
     byte_count: int = 0
     start_offsets: list[int] = field(default_factory=list)
 
@@ -98,7 +98,7 @@ def test_a_corrupted_partial_download_starts_over(ben: Person, connection: Count
         open_message(newest_message(ben).name, ben.device)
     connection.cut_after_bytes = None
     for name, data in ben.vault._files.items():
-        if len(data) == 1000:  # part of the picture; the frame is complete
+        if len(data) == 1000:  # only the picture is incomplete
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest_message(ben).name, ben.device).files
     assert connection.start_offsets[-2:] == [1000, 0]

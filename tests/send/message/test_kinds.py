@@ -1,4 +1,4 @@
-"""Tests of messages with media or text, of replies, circles, refused and cancelled messages."""
+"""Tests of media and text messages, replies, circle messages, and refused or cancelled ones."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -86,7 +86,7 @@ def test_a_message_may_hold_a_clip_a_picture_and_a_voice_note(
 @pytest.mark.parametrize(
     "place",
     [
-        # In ``make test``, tests/transcripts/two_people.txt sends, opens and traces a clip.
+        # Nightly only: ``make test`` traces a clip in tests/transcripts/two_people.txt.
         pytest.param(1, id="clip", marks=pytest.mark.nightly),
         pytest.param(2, id="picture"),
         pytest.param(3, id="voice note"),

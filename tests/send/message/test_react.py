@@ -1,4 +1,4 @@
-"""Who receives a reaction, and which reactions are refused, have no effect or wait."""
+"""Tests of reactions: who receives them, and which are refused, ignored or delayed."""
 
 import pytest
 

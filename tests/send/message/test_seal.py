@@ -1,4 +1,4 @@
-"""Tests of sealing content for one device, of padding files, and of a writer that hashes."""
+"""Tests of sealing content for one device, of padding files, and of the hashing writer."""
 
 import io
 from datetime import timedelta

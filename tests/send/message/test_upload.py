@@ -1,4 +1,4 @@
-"""Tests of uploads: resuming, queries of progress, and messages that are cancelled or recalled."""
+"""Tests of uploads: resuming, progress queries, and cancelling or recalling the message."""
 
 import io
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Tests of blocking and unblocking people, and of what still leaves for a blocked person."""
+"""Tests of blocking and unblocking people, and of what is still sent to blocked people."""
 
 from contextlib import suppress
 

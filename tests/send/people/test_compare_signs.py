@@ -1,4 +1,4 @@
-"""Tests of comparing emoji: the steps in order, attacks, invalid and unexpected steps, expiry."""
+"""Tests of comparing emoji: order of steps, attacks, invalid or unexpected steps, and expiry."""
 
 from dataclasses import replace
 
@@ -105,7 +105,7 @@ def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_attacker_in_the_middle_is_detected(network: Network) -> None:
-    """Mallory, whom Ana knows as "ben" and Ben knows as "ana", compares with each of them."""
+    """Ana knows Mallory as "ben", and Ben knows her as "ana"; Mallory compares with both."""
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.add_contact(mallory)
@@ -144,8 +144,8 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) ->
 
 @pytest.mark.threat("identity-misbinding")
 def test_device_list_named_with_the_key_does_not_change_the_emoji(friends: Network) -> None:
-    """An initiator who is committed to a key must not be able to choose a device list that makes
-    the emoji match.
+    """After committing to a key, the initiator must not be able to make the emoji match by
+    choosing a device list.
     """
     ana, ben = friends["ana"], friends["ben"]
     take_next_step(ana, "ben")

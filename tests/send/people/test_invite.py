@@ -69,8 +69,8 @@ def link_from_bytes(data: bytes) -> str:
 
 
 def changed_key_bundle_trick(owner: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """Return a trick by which a relay that knows an invite opens the owner's key bundle and seals
-    a changed one.
+    """Return a trick of a relay that knows an invite: the relay opens the owner's key bundle, and
+    seals a changed one.
     """
     mailbox = own_device(owner.device).home.mailbox
     return changed_answer_trick(
@@ -221,7 +221,7 @@ def test_invite_admits_a_limited_number_of_letters(
     assert has_no_contacts(caro)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ana.send(SMALL_PICTURE, ben)  # with one of Ana's own tokens, not the invite's
+    ana.send(SMALL_PICTURE, ben)  # uses a token issued to Ana, not the invite's
     assert ben.received_count() == 1
 
 
@@ -265,7 +265,7 @@ def test_last_user_of_an_invite_can_write_after_being_greeted(
     with caro.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay"))):
         assert would_relay_accept_next_letter(
             of_caro, caro.device
-        )  # an unreachable relay does not refuse
+        )  # an unreachable relay does not count as a refusal
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert would_relay_accept_next_letter(of_caro, caro.device)
@@ -368,7 +368,7 @@ def test_greeting_from_a_forgotten_person_does_not_add_them_again(friends: Netwo
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable_count(ben.device) == 0  # an ignored hello does not count
+    assert take_undecryptable_count(ben.device) == 0  # an ignored hello is not undecryptable
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -640,7 +640,7 @@ def test_device_without_a_relay_can_neither_invite_nor_fetch(network: Network) -
 
 
 def test_expired_invite_admits_nobody(friends: Network) -> None:
-    """The relay would refuse the invite's expired token. Eve uses a token that Ben lent instead."""
+    """The relay would refuse the invite's expired token, so Eve uses a token that Ben lent."""
     ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", OTHER_RELAY_URL)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)

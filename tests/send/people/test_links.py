@@ -1,4 +1,4 @@
-"""Tests of invite links that strangers may use: who is added and reported, and what is asked.
+"""Tests of invite links used by strangers: who is added, who is reported, and what the guard asks.
 
 The stranger is Mallory. She uses a link that Ana made for Ben, or replaces Ben's link by her own.
 """

@@ -1,4 +1,4 @@
-"""Tests of circles: names, members, whom a message reaches, and the guard's questions."""
+"""Tests of circles: names, members, recipients of a message, and the guard's questions."""
 
 from dataclasses import replace
 

@@ -38,7 +38,7 @@ def test_unchanged_key_bundle_is_not_reported(friends: Network) -> None:
 
 
 def test_other_keys_under_one_device_id_are_a_new_device(friends: Network) -> None:
-    """A device that only moved is not new."""
+    """A device that only moved to another mailbox is not new."""
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     (key,) = before.person.devices

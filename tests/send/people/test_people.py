@@ -121,7 +121,7 @@ def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: N
 
 
 def test_strangers_name_replaces_nobody(friends: Network) -> None:
-    """Somebody who calls herself "ben" adds Ana, who knows a Ben."""
+    """A stranger named "ben" adds Ana, who already has a contact "ben"."""
     ana, ben = friends["ana"], friends["ben"]
     other_ben = friends.set_up_person("ben")
     other_ben.add_contact(ana)
@@ -165,7 +165,7 @@ def held_tokens(person: Person) -> HeldTokens:
 def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Network,
 ) -> None:
-    """Forgetting a person withdraws the tokens of all hellos to that person, and of nobody else."""
+    """Forgetting a person withdraws the tokens of all hellos to that person, and no others."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     first = held_tokens(ana)

@@ -35,7 +35,7 @@ def test_every_pair_has_its_own_safety_number(friends: Network) -> None:
     }
     assert len(numbers) == 3
     groups = [group for number in numbers for group in number.split()]
-    assert len(set(groups)) > 30  # of 36 groups of digits, few may repeat by chance
+    assert len(set(groups)) > 30  # by chance, a few of the 36 groups may be equal
 
 
 def test_no_safety_number_with_an_unknown_person(network: Network) -> None:

@@ -1,4 +1,4 @@
-"""The guard asks if a picture that Ben has goes to somebody else with a text that names Ben."""
+"""The guard asks before a picture that Ben has goes to somebody else with a text naming Ben."""
 
 import io
 from dataclasses import replace

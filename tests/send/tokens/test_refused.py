@@ -77,7 +77,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> No
     batches, record_batch = batch_recorder()
     with ben.courier.replace_calls(change_tokens=record_batch):
         for _ in range(3):
-            for _ in range(4):  # few tokens are used: Ben issues more once a day
+            for _ in range(4):  # Ben issues more tokens at most once a day
                 skip_to_last_token(ana)
                 with suppress(RefusedForSome):
                     send_text(ana, "ben")

@@ -1,4 +1,4 @@
-"""A token range that was issued under an unknown device list waits until the list arrives."""
+"""A token range issued under an unknown device list waits until the list arrives."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ def network() -> Network:
 
 @contextmanager
 def hold_back_letters(person: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
-    """Collect the letters that a person posts instead of delivering them; yield the list."""
+    """Collect a person's letters instead of delivering them; yield the list of letters."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
     def keep_letter(_: HonestCall, *posted: object) -> None:

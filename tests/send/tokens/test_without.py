@@ -218,7 +218,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Networ
 
 
 def test_a_refused_lent_token_loses_no_message(network: Network) -> None:
-    """The relay refuses the lent token, as after the loss of the device that lent it."""
+    """The relay refuses the lent token, as it may after the lending device was lost."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     removed_tokens = drop_tokens(tablet, ben)
     lend_tokens_to(ana, tablet, ben)
@@ -299,7 +299,7 @@ def test_a_crash_loses_no_token(network: Network, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.threat("metadata")
 def test_a_devices_token_is_not_used_at_another_device() -> None:
-    """Ben has tokens for Ana's first device, and none for the new device."""
+    """Ben has tokens for Ana's first device, and none for her new device."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
