@@ -58,7 +58,7 @@ def test_flat_windows_are_left_out(make_picture: MakePicture) -> None:
 
 @pytest.mark.slow
 def test_windows_of_too_few_pixels_are_left_out(make_picture: MakePicture) -> None:
-    """PDQ would divide a side of less than 64 pixels into 64 blocks."""
+    """PDQ divides each side into 64 blocks, so a side needs at least 64 pixels."""
     noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
     assert len(window_hashes(make_picture(noise[:63]))) == 0
     edges = grid_window_edges()

@@ -100,7 +100,7 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "learn/facts/systems.toml": ("system.note",),
 }
 
-#: Column values that are not sentences: no words, a reference to another route, a duration.
+#: Column values that are not sentences, such as references to other routes, and durations.
 _NOT_A_SENTENCE: Final = re.compile(
     r"[^a-zà-ÿ]*|[0-9-]+[A-Z-]+|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?"
 )
@@ -180,7 +180,7 @@ def _error_messages(code: list[Source]) -> Iterator[FoundSentence]:
 
 
 def help_texts() -> Iterator[FoundSentence]:
-    """Yield the help texts of people's commands and options, except those of single lessons."""
+    """Yield the help texts of commands and options, except those of single lessons."""
     lessons = {one.name for one in all_lessons()}
     for paragraph in (
         *split_paragraphs(build_command_line().help),

@@ -62,9 +62,9 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "respond/letters/drafted_notices.py: notice.state.value": NoticeState,
     "respond/open_case.py: representative.role.value": RepresentativeRole,
     "respond/first_steps.py: means": (),  # an answer in safety.toml
-    "respond/law/one_deadline.py: clause": (),  # of a deadline_rule
-    "respond/law/plan.py: ladder.police[one]": (),  # police of a ladder
-    "respond/law/routes.py: says": (),  # tell.says of an update
+    "respond/law/one_deadline.py: clause": (),  # a clause of a deadline_rule
+    "respond/law/plan.py: ladder.police[one]": (),  # the column police of a ladder
+    "respond/law/routes.py: says": (),  # the column tell.says of an update
     "respond/situation.py: fact": (),  # constants of the file
     "respond/threat.py: words": (),  # constants of the file
     **dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Tests of ``shrink_picture``: sizes, looks, transparent colours, and JPEGs shrunk twice."""
+"""Tests of ``shrink_picture``: sizes, appearance, transparent colours, and JPEGs shrunk twice."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Send files of any bytes: sealed and posted as usual, but without making marked copies."""
+"""Send files with any content, sealed and posted as usual, but without marked copies."""
 
 import secrets
 

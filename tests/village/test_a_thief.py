@@ -32,7 +32,7 @@ WEEK_TESTS = (
 @pytest.mark.nightly
 @pytest.mark.real
 def test_stolen_postgresql_rows_reveal_each_batch(postgres: Cluster) -> None:
-    """The known attack works because PostgreSQL stores the writing transaction with every row."""
+    """The known attack works because each PostgreSQL row names the transaction that wrote it."""
     url, nights = postgres.create_database(), list[list[set[bytes]]]()
     with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
 

@@ -1,4 +1,4 @@
-"""Tests of a device that crashes during a command, and continues with the vault.
+"""Tests of a device that crashes during a command, and then continues with its vault.
 
 ``make test`` uses every fifth crash point. A request has two, before and after, and an odd step
 reaches both kinds. ``make nightly`` uses all crash points.

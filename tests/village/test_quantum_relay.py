@@ -41,7 +41,7 @@ REFUSAL_ERRORS = (BadSignature, BadPrekey)
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Return Ana and Ben, who are at one relay and not contacts of each other."""
+    """Return Ana and Ben, who use the same relay and are not contacts of each other."""
     network = Network()
     for name in ("ana", "ben"):
         network.set_up_person(name)

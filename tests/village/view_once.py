@@ -55,7 +55,7 @@ async def _run_race_on(relay: Relay, rng: Random) -> Counter[str]:
 async def _try_to_open(
     post: SampleMessage, number: int, start: asyncio.Event, relay: Relay, draw: float
 ) -> str:
-    """Request the share after a random delay; on success, sometimes repeat the request; finish."""
+    """Request the share after a random delay, sometimes twice, and finish the attempt."""
     await start.wait()
     for _ in range(int(draw * 7)):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Tests of receipts in reports: honest ones, edited ledgers, and receipts that do not fit."""
+"""Tests of receipts in reports: honest, wrong and missing ones, and edited ledgers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace

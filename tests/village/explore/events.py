@@ -161,8 +161,9 @@ class EventGenerator:
         )
 
     def _late_requests(self, system: SystemState, index: int) -> Iterator[LabelledState]:
-        """Yield the late arrival of a copy of each post, open or finish request that was sent, if
-        that changes the relay's rows.
+        """Yield the late arrival of a copy of each sent post, open or finish request.
+
+        Arrivals that do not change the relay's rows are left out.
         """
         device, requests = system.devices[index], []
         if system.copies[index].departure is not SendState.WAITING:

@@ -25,7 +25,7 @@ from tests.village.tricks import TRICKS_BY_CALL
 pytestmark = pytest.mark.slow
 
 NEW_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
-#: Maps a part of the expected report to a plan, a check of the program and its replacement.
+#: By expected part of the report: a plan, and a check of the program with its replacement.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
