@@ -79,7 +79,7 @@ def open_apps_of_two_friends(
 def open_apps_of_contacts(
     folder: Path, browser: Browser, settings: Mapping[str, str] = _NO_SETTINGS
 ) -> Iterator[Friends]:
-    """Run a relay and the apps of two people who know each other by an invite link."""
+    """Run a relay and the apps of two people who became contacts by an invite link."""
     with run_relay(folder) as relay:
         create_contacts(folder, relay.url, relay.url)
         with (

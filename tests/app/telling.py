@@ -2,7 +2,7 @@
 each page shows and does.
 
 Every name and text that is typed is a random word and markup that would run a script. The pages are
-in the pseudo-language: every translatable sentence is longer than in English and in brackets, and
+in the pseudo-language: every translatable sentence is in brackets and longer than in English, and
 the pages are laid out from right to left, like Arabic.
 """
 
@@ -74,7 +74,7 @@ _PLOT_NAME_CHARS_MAX: Final = 25  # the plot of a verdict shortens longer names 
 
 @dataclass(frozen=True)
 class StoryRecord:
-    """What was recorded during the walk, and the browser's profile after it.
+    """What was recorded during the walk, and the browser's profile after the walk.
 
     ``faults`` has violated policies, script errors, dialogs and requests to other origins;
     ``injected_states`` has the states in which the markup of a typed text became an element or ran

@@ -1,4 +1,4 @@
-"""docs/app.md lists the page of each command but those of operators, or says why there is none."""
+"""docs/app.md lists the page of each command (except operators'), or says why there is none."""
 
 import re
 from collections.abc import Iterator

@@ -32,7 +32,7 @@ _WINDOW_BITS_BY_MAGIC: Final = {
     b"\x78\xda": 15,
     b"\x78\x01": 15,
 }
-_PART_BYTES: Final = 24  # bytes of a picture that are searched for
+_PART_BYTES: Final = 24  # length of the parts of a picture that are searched for
 
 
 @pytest.fixture(scope="module")

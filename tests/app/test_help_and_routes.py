@@ -1,4 +1,4 @@
-"""Tests of the pages of help lines, threats, first steps and legal routes, and of the questions
+"""Tests of the pages about help lines, threats, first steps and legal routes, and of the questions
 before a case.
 """
 

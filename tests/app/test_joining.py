@@ -1,5 +1,6 @@
 """An invite link connects a new device to the inviter's relay, and adds the inviter as a contact. A
-device without a relay can be connected later. If compared pictures differ, a page says what to do.
+device without a relay can be connected later. If the pictures of a key comparison differ, a page
+says what to do.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""Tests of *Leave quickly*: three key presses blank a page within 100 ms, without script a form
-does, and a running job does not delay this.
+"""Tests of *Leave quickly*: pressing a key three times blanks a page within 100 ms. Without script,
+a form blanks the page. A running job does not delay leaving.
 """
 
 import time
@@ -70,7 +70,7 @@ def _leave_quickly(walker: RouteWalker, route: str) -> str:
 
 
 def _too_slow_paths(walker: RouteWalker) -> dict[str, float]:
-    """Return the paths that took too long at each try, with the shortest time of each in ms."""
+    """Return the paths that were too slow in every try, with the shortest time of each in ms."""
     walker.go("home")
     took = walker.page.evaluate(_READ_BLANKING_TIMES)
     return {path: float(ms) for path, ms in took.items() if float(ms) >= BLANK_MS_MAX}

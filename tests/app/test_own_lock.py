@@ -1,5 +1,5 @@
-"""Tests of the pages about a device: new passphrase, unlocking without the relay, moving to another
-relay, erasing everything. Tests of locking: of an app that nobody uses, and while news comes.
+"""Tests of the pages for a new passphrase, for unlocking without the relay, for moving to another
+relay and for erasing everything. Tests of locking an app that is unused or receives news.
 """
 
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Malicious files as originals of copies, found files, files of a message, photos of a code, and
-evidence: no page shows them unchanged or has their script, and typed texts are kept.
+"""Malicious files are uploaded as originals of copies, found files, files of a message, photos of a
+code, and evidence. No page shows them unchanged or has their script, and typed texts are kept.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Tests of the pages on which a picture is registered at a platform's gate and withdrawn, or, if
-somebody in it may be under 18, that name Take It Down.
+"""Tests of the pages on which a picture is registered at a platform's gate and withdrawn. If
+somebody in the picture may be under 18, a page names Take It Down.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests of the pages' files: sizes, no style or script in templates, layouts, unique names."""
+"""Tests of the files behind the pages: style sheet, script, templates, and functions of pages."""
 
 import re
 from pathlib import Path

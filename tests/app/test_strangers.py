@@ -46,7 +46,9 @@ _OTHER_PAGE: Final = """<!doctype html><title>Other</title>
 
 @contextmanager
 def run_another_site(app_address: str) -> Iterator[str]:
-    """Serve a page that tries to frame, read, post to and load files of the app; yield its URL."""
+    """Serve a page that tries to frame the app, read it, post to it and load its files; yield the
+    page's URL.
+    """
 
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,6 +1,4 @@
-"""Tests of the lookup of a page's host, which asks servers only on request: from a case, without a
-case, and with an unreachable list of registries.
-"""
+"""Tests of looking up who hosts a page: with a case, without one, and without registries."""
 
 from collections.abc import Iterator
 from pathlib import Path

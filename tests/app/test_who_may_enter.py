@@ -1,4 +1,4 @@
-"""Tests of which requests are refused, of locking, and of the check of the pages' policy."""
+"""Tests of refused requests, of locking, and of the check for violations of the pages' policy."""
 
 from contextlib import closing
 from http.client import HTTPConnection

@@ -111,7 +111,7 @@ def kill_round(
 
 
 def _wait_for_steps(clients: Sequence[Client], rng: random.Random) -> None:
-    """Wait until the clients have taken some steps, at most a minute, and then up to 0.3 s more."""
+    """Wait, for a minute at most, until the clients took some steps, then up to 0.3 s longer."""
     enough = sum(client.answered_count for client in clients) + rng.randint(0, _STEPS_MAX)
     until = time.monotonic() + _WORK_S_MAX
     while sum(client.answered_count for client in clients) < enough and time.monotonic() < until:

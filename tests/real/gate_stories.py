@@ -112,8 +112,8 @@ class Story:
 
     @property
     def registered_by_claim(self) -> dict[str, bool]:
-        """Whether a claim is still registered, by the claim's name. A claim is left out if it is in
-        doubt whether the gate has registered or withdrawn it.
+        """Whether each claim is still registered, by the claim's name. A claim is left out if it is
+        in doubt whether the gate has registered or withdrawn it.
         """
         found = dict[str, bool]()
         for step in self.answered_steps:

@@ -1,7 +1,7 @@
 """Tests of archives with age, rage, and the npm packages age-encryption and @kanru/rage-wasm.
 
-Each of these opens an archive that we exported, and we import the archive that it makes of the same
-content. For age and rage, the content is unpacked and packed again by ``tar``. A test is skipped if
+Each program opens an archive that we exported, and packs the same content into an archive that we
+import. For age and rage, the content is unpacked and packed again by ``tar``. A test is skipped if
 a program is missing. The npm packages are installed into a temporary folder. @kanru/rage-wasm is
 rage's library in WebAssembly.
 """
@@ -50,8 +50,9 @@ if (way === "open") {
   writeFileSync(tar, await second.encrypt(readFileSync(`${folder}/plain.tar`)));
 }
 """
-#: @kanru/rage-wasm is made for browsers and needs a window. It measures with a clock how much work
-#: it accepts. While it opens an archive, the clock stands still: a slow machine might refuse it.
+#: @kanru/rage-wasm is made for browsers and needs a window. It decides by a clock how much work
+#: it accepts, so that a slow machine might refuse an archive. While it opens one, the clock stands
+#: still.
 RAGE_PROGRAM = """
 import { readFileSync, writeFileSync } from "node:fs";
 globalThis.self = globalThis.window = globalThis;

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous demo``: its steps, results, page, output, refusals and processes.
+"""Tests of ``entrenous demo``.
 
 In these tests, the demo's commands are forked from a prepared process (tests/ready.py). ``make
 demo`` and ``make nightly`` start each command anew.

@@ -1,4 +1,4 @@
-"""If fetches from another gate are killed, a later fetch gets all claims, and then withdrawals."""
+"""After killed fetches from another gate, a fetch gets all claims, and a later one withdrawals."""
 
 import subprocess
 import sys

@@ -128,7 +128,7 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
 ) -> None:
     fill_feed(exchange_setup)
     update_exchange_state(exchange_setup.exchange)
-    exchange_setup.clock.advance(seconds=25)  # now five seconds behind, as the client requires
+    exchange_setup.clock.advance(seconds=25)  # the client requires a delay of five seconds
     with serve_as_ncmec(exchange_setup, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
         run_tx(home, environment, *edit)

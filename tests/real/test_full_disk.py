@@ -1,5 +1,5 @@
-"""A relay whose disk, or whose PostgreSQL's disk, is full (ENOSPC) refuses messages, and loses no
-acknowledged data.
+"""If the disk of a relay or of its PostgreSQL is full (ENOSPC), the relay refuses messages and
+loses no acknowledged data.
 
 The disk is a small tmpfs. In one test, the relay is killed while the disk is full, and starts again
 when there is space.
@@ -41,7 +41,7 @@ LARGE_MESSAGE_BYTES = 32 * 1024  # so that few messages fill a disk
 @contextmanager
 def run_relay(command_prefix: tuple[str, ...], folder: Path, database: str = "") -> Iterator[str]:
     """Run a relay that may use up all space on its disk, and yield the relay's URL."""
-    settings = folder.parent.with_suffix(".toml")  # not on the small disk
+    settings = folder.parent.with_suffix(".toml")  # this file is not on the small disk
     lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
     program = ["-c", IMPATIENT_PROGRAM] if database else ["-m", "entrenous"]
@@ -107,7 +107,7 @@ def test_full_disk_loses_no_acknowledged_message_or_blob(tmp_path: Path) -> None
             assert upload_blob(stored, url) == (201, b"")
             status, body = upload_blob(new_upload(device, 20 * MB), url)
             assert (status, json.loads(body or b"{}").get("type")) in {DISK_FULL, (0, None)}
-            # The received part of the large blob is deleted.
+            # The relay has deleted the received part of the large blob.
             assert post_message(device, connection)[0] == 201
             assert post_until_full(device, connection) == {DISK_FULL}
             assert upload_blob(new_upload(device, MB), url)[0] in {0, 507}

@@ -1,4 +1,4 @@
-"""A gate uses no vfork: if it is killed right after a vfork, the child may wait forever."""
+"""A gate does not use vfork: if it were killed right after one, the child might wait forever."""
 
 import re
 import shutil

@@ -1,6 +1,4 @@
-"""Tests of the key that encrypts uploads that wait for review or for a deferred scan: on disk, in
-PostgreSQL, lost, shared by two gates, not configured, and missing.
-"""
+"""Tests of the key that encrypts uploads while they wait for review or for a deferred scan."""
 
 import base64
 import secrets

@@ -57,7 +57,7 @@ pytestmark = [
 NCMEC_HOST = "hashsharing-test.ncmec.org"
 # An index of only a few hashes matches nothing after the index was saved (HMA's issue 1318).
 CONFIRMED_COUNT, HASH_COUNT = 200, 300
-OTHER_BANK_CONTENT_COUNT = 210  # these come before the first content of the fetched bank
+OTHER_BANK_CONTENT_COUNT = 210  # contents that come before those of the fetched bank
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class RunningHma:
         return found
 
     def nearest_distance(self, bank: str, hash_bits: bytes) -> str | None:
-        """Return a distance in the bank, "0" if a hash there is equal, or None if none matches."""
+        """Return the smallest distance that HMA finds in the bank, or None without a match."""
         answer = self.http.get(
             "/m/lookup", params={"signal": hash_bits.hex(), "signal_type": "pdq"}
         )
@@ -157,7 +157,7 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
             lines = "\n".join(fake_hash(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
-        clock.advance(seconds=15)  # now five seconds behind, as the client requires
+        clock.advance(seconds=15)  # the client requires a delay of five seconds
         yield OurGate(platform, exchange, key)
 
 

@@ -132,8 +132,8 @@ class Gate:
     picture_count: int = 0
 
     def unregistered_picture(self, number: int | None = None) -> Any:
-        """Return an enlarged part of a photograph: the part of this number, or by default the next
-        part.
+        """Return an enlarged part of a photograph: the part with this number, or by default the
+        next part.
         """
         at = self.picture_count if number is None else number
         self.picture_count += 1

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous gate drop``, which mail servers and file drops call, and ``gate proxy``."""
+"""Tests of ``gate proxy``, and of ``gate drop``, which mail servers and file drops call."""
 
 import base64
 import io

@@ -253,7 +253,7 @@ def test_uploads_are_stored_refused_and_listed(
 def test_in_shadow_mode_all_passes_and_is_listed(
     gate_url_and_token_file: tuple[str, Path], initial_data: Path, tmp_path: Path
 ) -> None:
-    """The gate lists the passed files by their media ids, and as confirmed after a review."""
+    """The gate lists the passed files by media id; after a review, it lists them as confirmed."""
     settings = module_settings(*gate_url_and_token_file, shadow="true")
     famous = gate_handle(gate_url_and_token_file).unregistered_picture(3)
     with run_homeserver(tmp_path, initial_data, settings) as web:
@@ -269,7 +269,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(
     gate_url_and_token_file: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
-    """The gate lists the accepted files by their media ids, and as confirmed after a review."""
+    """The gate lists the accepted files by media id; after a review, it lists them as confirmed."""
     gate_client, famous, (web, _) = (
         gate_handle(gate_url_and_token_file),
         gate_handle(gate_url_and_token_file).unregistered_picture(),
@@ -371,7 +371,7 @@ def media_id(answer: httpx.Response) -> str:
 
 
 def published_states(gate_url_and_token_file: tuple[str, Path]) -> dict[str, str]:
-    """Return the states of the files that the gate lists as published, by their media ids."""
+    """Return, by media id, the state of each file that the gate lists as published."""
     listed = gate_handle(gate_url_and_token_file).running.get_json("/v1/reviews/published")
     return {one["reference"]: one["state"] for one in listed["cases"]}
 

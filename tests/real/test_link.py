@@ -1,6 +1,4 @@
-"""Tests of linking two devices of one person by real commands: using, moving and revoking linked
-devices, interruptions, and the answer "no".
-"""
+"""Tests of linking two devices of one person, and of moving and revoking them, by real commands."""
 
 import json
 import os

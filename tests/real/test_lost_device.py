@@ -1,5 +1,4 @@
-"""Tests of the lock of a device that is lost, copied, revoked, attacked by guessing, or offline, of
-new passphrases, and of the recovery sheet.
+"""Tests of a device's lock, of new passphrases, of offline windows, and of the recovery sheet.
 
 The tests use real vaults and a real relay over HTTP. argon2id has the lowest allowed cost, except
 where the time is measured.
@@ -211,7 +210,7 @@ def failed_try_count(ana: DeviceAtRelay) -> int:
 
 @pytest.mark.threat("stolen-device")
 def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtRelay) -> None:
-    """Each unlock by the owner restores ten tries, so a thief can guess nine times between two."""
+    """Each unlock by the owner restores ten tries, so a thief can then guess nine more times."""
     folder_copy = ana.copy_folder("thief")
     assert failed_try_count(ana) == 0
     for guess_count in (9, 1):
@@ -266,7 +265,7 @@ def test_changed_passphrase_locks_every_earlier_copy(ana: DeviceAtRelay) -> None
     with ana.unlock_device() as (device, unlocked):
         assert not change_passphrase(unlocked, OTHER_PASSPHRASE, device).part.outdated
     check_locked_out(ana, folder_copy)
-    guess_wrongly(ana, 8)  # at the original folder; change_passphrase itself used one try
+    guess_wrongly(ana, 8)  # the change of the passphrase used one try
     with ana.unlock_device(OTHER_PASSPHRASE) as (device, unlocked):
         assert unlocked.missed == 8
         fetch_messages(device)

@@ -1,4 +1,4 @@
-"""Arguments, environments and the relay's log have no typed secret, other processes of the same
+"""Arguments, environments and the relay's log contain no typed secret. Other processes of the same
 account cannot read the memory of our programs, and a crash leaves no core dump.
 
 The other processes have no capabilities, such as root's right to trace. They try to read the
@@ -207,7 +207,7 @@ def run_command_with_open_vault(people: RelayAndPeople) -> Iterator[int]:
 
 
 def is_locked(home: Path) -> bool:
-    time.sleep(0.05)  # leaves time for the command: the check locks the folder
+    time.sleep(0.05)  # the check locks the folder for a moment, so let the command run
     try:
         os.close(lock_folder(home, 0))
     except VaultInUse:

@@ -1,4 +1,4 @@
-"""A relay refuses another or a missing database, and a command declares a restored PostgreSQL."""
+"""A relay refuses a replaced or missing database. A command declares PostgreSQL restored."""
 
 import json
 import signal

@@ -52,7 +52,7 @@ class TerminalCommand:
         assert select.select([self.master_fd], [], [], TIMEOUT_S)[0], self.shown
         try:
             read = os.read(self.master_fd, 4096)
-        except OSError:  # on Linux, because the other end is closed
+        except OSError:  # Linux raises this when the other end is closed
             read = b""
         self.shown += read.decode()
         return bool(read)

@@ -1,5 +1,5 @@
-"""On a terminal, one display shows how far the preparing and marking of a clip are, and then the
-undo hint together with the sealing.
+"""On a terminal, one display shows the progress of preparing and marking a clip, then the undo hint
+together with the progress of sealing.
 """
 
 import os

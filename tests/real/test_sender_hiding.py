@@ -1,4 +1,4 @@
-"""A relay cannot tell who sent a message from how it arrived (docs/spec/relay.md, section 14).
+"""The way a message arrives does not tell a relay who sent it (docs/spec/relay.md, section 14).
 
 Fifty people send 1,000 messages (in ``make test``, 20 people send 300) through a relay that records
 every connection, session ticket, cookie and header. The owners' tokens tell the relay who reads
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.real
 
 PEOPLE_COUNT: Final = size(20, 50)
 MESSAGE_COUNT: Final = size(300, 1000)
-RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # the recipient is never guessed
+RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # the recipient is no candidate
 #: A share of right guesses that chance exceeds once in some million runs.
 RIGHT_GUESS_SHARE_MAX: Final = (
     RIGHT_GUESS_CHANCE
@@ -111,7 +111,7 @@ class RelayLog:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayLog]:
     patch = pytest.MonkeyPatch()
-    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating more takes long
+    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating more keys takes long
     pair = write_certificate_files(tmp_path_factory.mktemp("tls"))
     with run_hostile_relay(pair) as relay:
         people = set_up_people(relay)
@@ -207,7 +207,7 @@ FEATURES: Final[dict[str, Callable[[RecordedRequest], frozenset[object]]]] = {
 
 
 def right_guess_share(log: RelayLog, *features: str) -> float:
-    """Return the share of messages whose sender is guessed right.
+    """Return the share of messages whose sender is guessed correctly.
 
     Each feature narrows the candidates to people whose own requests share a value with the message,
     unless there are no such people. The guess is a random one of the remaining candidates.

@@ -1,4 +1,4 @@
-"""Of a hundred requests at two relays on one PostgreSQL, one opens a view-once message."""
+"""Only one of a hundred requests at two relays on one PostgreSQL opens a view-once message."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A proxy that records a day's traffic of five people, without TLS, learns no private content.
+"""A proxy that records a day's traffic of five people learns nothing private, even without TLS.
 
 The traffic and the relay's data and log contain no text, name, picture or file name. Sealed data
 has one of the padded sizes.
