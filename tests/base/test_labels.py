@@ -1,4 +1,4 @@
-"""Tests of lists of labels (names of recipients), typed or in a file: reading and refusing them."""
+"""Tests of reading and refusing lists of labels (names of recipients), typed or in a file."""
 
 import pytest
 from hypothesis import given

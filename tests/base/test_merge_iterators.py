@@ -1,4 +1,4 @@
-"""Tests of merging iterators in threads: a stalled iterator, errors, and 0, 1 and 200 iterators."""
+"""Tests of merging iterators in threads: a stalled iterator, errors, and 0, 1 or 200 iterators."""
 
 import threading
 from collections.abc import Iterator

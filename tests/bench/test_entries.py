@@ -1,4 +1,4 @@
-"""Tests that each benchmark with options prints help as a file, and that one does as a module."""
+"""Tests of starting benchmarks with --help: each as a file, and one of them also as a module."""
 
 import json
 import os

@@ -39,7 +39,7 @@ def test_match_with_another_photograph_counts_as_false(
     crop_hashes: UploadHashes,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The crop of photograph 2 is counted as an upload of photograph 0: a match with 2 is false."""
+    """The crop of photograph 2 counts as an upload of photograph 0, so a match with 2 is false."""
     bits = [
         min(nearest(crop_hashes.deep, other.whole), nearest(crop_hashes.deep_parts, other.parts))
         for other in registered_pictures[1:]

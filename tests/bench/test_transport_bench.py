@@ -1,4 +1,4 @@
-"""Test of the transport benchmark, at a small size, with this source tree as both trees."""
+"""Test of the transport benchmark: a small run that compares this source tree with itself."""
 
 from pathlib import Path
 

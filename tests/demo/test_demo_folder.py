@@ -1,4 +1,4 @@
-"""Tests of preparing the demo's folder: which folders are emptied, symlinks, and errors."""
+"""Tests of preparing the demo's folder: emptied and kept folders, symlinks, and errors."""
 
 from pathlib import Path
 

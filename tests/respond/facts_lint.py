@@ -31,7 +31,7 @@ HTTP_REASONS: Final[Mapping[str, str]] = {
 }
 SOURCE_COLUMNS: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
 ADDRESS_COLUMNS: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
-POINTER_COLUMNS: Final[Mapping[str, str]] = {  # by name of the column: the table of the IDs
+POINTER_COLUMNS: Final[Mapping[str, str]] = {  # for each column, the table of its IDs
     "route": "route",
     "routes": "route",
     "version_of": "route",
@@ -51,7 +51,7 @@ FilesByPath = Mapping[str, bytes]
 class Row:
     """A row of a table of facts.
 
-    ``read_on`` is that of the row or else of the file; ``sources`` are those of both.
+    ``read_on`` is the row's date or else the file's; ``sources`` are those of row and file.
     """
 
     file: str

@@ -13,7 +13,7 @@ Body = bytes | Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class RdapServer:
-    """The answers of the server by path, and the requests that the server received."""
+    """A server's answers by path, and the requests that it received."""
 
     url: str = ""
     answers: dict[str, tuple[int, dict[str, str], Body]] = field(default_factory=dict)

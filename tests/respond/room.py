@@ -1,4 +1,4 @@
-"""Owners of cases, whose devices are in memory, and a timestamp authority without a network."""
+"""Owners of cases, with devices in memory, and a timestamp authority without a network."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -79,7 +79,7 @@ class _OpensslTransport(httpx.BaseTransport):
 
 
 def create_stamp_authority(folder: Path) -> HttpTimestampAuthority:
-    """Return a client of a new authority, which signs with openssl and opens no socket."""
+    """Create an authority that signs with openssl, and return a client that opens no socket."""
     local = LocalStampAuthority(folder)
     local.prepare()
     client = httpx.Client(transport=_OpensslTransport(local))

@@ -43,7 +43,7 @@ from entrenous.respond.open_case import add_file, add_sighting, add_statement
 from tests.respond.room import make_sighting, owner_at_current_time, situation_in
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
-STAMPS_MAX = 2  # because each stamp starts openssl
+STAMPS_MAX = 2  # few, because each stamp starts openssl
 STEPS_PER_RUN = 25
 HOURS_MAX = 100
 

@@ -1,4 +1,4 @@
-"""Tests that nothing of an erased case remains on the disk, and of the receipt of an erasure."""
+"""Tests of erasing a case: a search of the disk for its data, and the receipt."""
 
 import secrets
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
 
 
 def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
-    """Return the data of a case that must not remain, by name."""
+    """Return, by name, the data of a case that must not remain after erasing it."""
     found = {"url": PAGE_URL.encode(), "what": DESCRIPTION.encode(), "handle": HANDLE.encode()}
     found |= {
         "words": STATEMENT.encode(),

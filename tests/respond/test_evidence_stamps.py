@@ -1,4 +1,4 @@
-"""Tests of stamping, verifying and reading evidence, and of the words about an item's proof."""
+"""Tests of stamping, verifying and reading evidence, and of texts that say what is proven."""
 
 import re
 from dataclasses import replace

@@ -34,7 +34,7 @@ CHANGED_COLUMNS = {  # columns that may differ, for example because a law was re
     "au-osa-77": (*_REREAD_COLUMNS, "escalation"),
     "cl-cp-161d": (*_REREAD_COLUMNS, "penalty"),
     "hash-takeitdown": ("law",),  # the name no longer contains "hash"
-    "ng-nitda-code": ("caution",),  # without the note for maintainers
+    "ng-nitda-code": ("caution",),  # the shipped text omits a note for maintainers
     "br-mci-21": ("in_force_from",),  # the older law is now a separate version
 }
 
@@ -116,7 +116,7 @@ def test_deadline_hours_equal_the_deadline_rule() -> None:
 
 def test_a_month_is_never_given_in_hours() -> None:
     monthly = [route for route in shipped_routes() if re.match(r"P\d+M", route.deadline_rule)]
-    assert len(monthly) == 3  # in the GDPR and the UK GDPR
+    assert len(monthly) == 3  # all in the GDPR or the UK GDPR
     assert all(route.deadline_hours is None for route in monthly)
 
 

@@ -110,9 +110,9 @@ def test_jurisdiction_reaches_only_its_places(
 
 
 def test_unions_and_countries_are_complete_and_the_eus_law_reaches_no_empty_list() -> None:
-    assert len(EU) == 27 + 1  # and the code "EU" itself
+    assert len(EU) == 27 + 1  # the members, and the code "EU" itself
     assert len(EEA) == 30 + 1
-    assert len(COUNTRIES) == 249 + 1  # those of ISO 3166-1, and Kosovo
+    assert len(COUNTRIES) == 249 + 1  # the countries of ISO 3166-1, and Kosovo
     assert EEA - {"EU"} <= COUNTRIES
     assert not law_reaches("EU", ())
 
@@ -226,7 +226,7 @@ def test_parts_of_a_country_are_those_in_the_holidays_package(
 
 
 def test_parsing_a_code_does_not_import_babel() -> None:
-    """Importing Babel takes long."""
+    """Importing Babel takes a long time."""
     program = (
         "import sys; from entrenous.respond.law.places import parse_place; parse_place('uk-sct');"
         "sys.exit('babel' in sys.modules)"

@@ -48,7 +48,7 @@ def look_up(server: RdapServer, host: str = SITE_HOST, *addresses: str) -> Abuse
 
 
 def assert_name_look_up_fails(server: RdapServer, why: str) -> None:
-    """Check that looking up the name fails for this reason, and looking up the address succeeds."""
+    """Check that looking up the name fails with ``why``, and that looking up the address works."""
     found = look_up(server, SITE_HOST, IP_ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert why in " ".join(found.notes)
@@ -144,7 +144,7 @@ def test_endless_redirects_end_in_an_error(server: RdapServer) -> None:
 
 
 def test_server_list_may_not_name_servers_without_https() -> None:
-    """A forged IANA list names a server on loopback, which only a list from loopback may name."""
+    """The forged IANA list names a server on loopback; only a list from loopback may do so."""
     client = httpx.Client(transport=httpx.MockTransport(_answer_with_forged_list))
     with pytest.raises(RdapFailed, match="does not contact"):
         RdapClient(client, IANA_LISTS_URL).look_up(SITE_HOST, ())
@@ -184,7 +184,7 @@ def test_endless_answer_ends_at_the_limit(server: RdapServer) -> None:
     server.set_answer("/rdap/domain/pictures.example", _send_endless_answer)
     started = time.monotonic()
     assert_name_look_up_fails(server, "the answer is too long")
-    assert time.monotonic() - started < 60  # the whole answer would have 6.5 GB
+    assert time.monotonic() - started < 60  # the whole answer would be 6.5 GB long
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tests of ranking legal routes: which ones apply on a day, their order, and the notes."""
+"""Tests of ranking legal routes: those that apply on a day, their order, and their notes."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime

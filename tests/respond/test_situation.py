@@ -1,4 +1,4 @@
-"""Tests that each fact makes the text about a situation longer, and that no fact gives no text."""
+"""Tests that each fact adds to the text about a situation, which is empty without any facts."""
 
 from dataclasses import fields
 

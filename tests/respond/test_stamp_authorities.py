@@ -1,4 +1,4 @@
-"""Tests of the known stamp authorities: the table, the roots, the order, and postponed stamps."""
+"""Tests of the known stamp authorities: their table, roots and order, and postponed stamps."""
 
 import shutil
 import subprocess
@@ -93,7 +93,7 @@ def test_invalid_table_is_refused(change: object) -> None:
 @needs_openssl
 @pytest.mark.real
 def test_stamp_with_certificates_in_the_order_of_the_chain_is_read(tmp_path: Path) -> None:
-    """DigiCert and Sectigo send this order, but rfc3161-client alone refuses it."""
+    """DigiCert and Sectigo send this order, but rfc3161-client by itself refuses it."""
     local = create_local_authority(tmp_path, "ca.pem")
     query = subprocess.run(
         ["openssl", "ts", "-query", "-data", "-", "-sha256", "-cert"],
@@ -111,7 +111,7 @@ def test_stamp_with_certificates_in_the_order_of_the_chain_is_read(tmp_path: Pat
 
 
 def create_local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
-    """Create an openssl authority, whose answers also include the certificates in ``certs``."""
+    """Create an openssl authority that also sends the certificates in ``certs``."""
     local = LocalStampAuthority(folder / "tsa")
     local.prepare()
     if certs:

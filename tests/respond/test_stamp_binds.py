@@ -1,4 +1,4 @@
-"""Tests of stamps: items that differ, a rewritten case, and implausible times."""
+"""Tests of stamps: an item that differs from its stamp, a rewritten case, implausible times."""
 
 import re
 from collections.abc import Callable

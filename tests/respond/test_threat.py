@@ -52,7 +52,7 @@ def test_next_step_after_saving_the_demand_is_a_hash_bank(owner: CaseOwner, case
 
 
 def test_all_steps_of_a_threat_end_with_the_police(owner: CaseOwner) -> None:
-    """The steps are: save the demand, hash bank, report the account, police."""
+    """The steps: save the demand, use a hash bank, report the account, go to the police."""
     case = owner.open_case(replace(THREAT_SITUATION, places=(Place("NG"),), platform="instagram"))
     add_statement(case.name, "he wants 500 euros", owner.device)
     draft_and_send(case, "hash-stopncii", owner)
@@ -80,7 +80,7 @@ def test_last_step_names_the_police_even_if_no_law_covers_the_threat(owner: Case
 
 
 def test_threat_ladder_has_its_steps_in_order() -> None:
-    """The order is: save the demand, hash bank, platform, police."""
+    """The order: save the demand, then go to a hash bank, the platform, and the police."""
     ladder = shipped_ladder(THREAT_LADDER).steps
     names = [step.name for step in ladder]
     banks = next(i for i, step in enumerate(ladder) if RouteKind.BANK in step.kinds)

@@ -307,7 +307,7 @@ def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917
 def test_replayed_answer_is_refused(
     authority: HttpTimestampAuthority, local_authority: LocalStampAuthority
 ) -> None:
-    replayed = cached_stamp(authority).token  # same manifest, other nonce
+    replayed = cached_stamp(authority).token  # for the same manifest, with another nonce
     with (
         run_server(fixed_answer_server(200, REPLY_MEDIA_TYPE, replayed)) as url,
         httpx.Client() as client,

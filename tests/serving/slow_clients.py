@@ -51,7 +51,7 @@ def assert_refuses_endless_heads(url: str, certificate: CertificateFiles | None)
             assert client.recv(100).startswith(b"HTTP/1.1 431 ")
             return sum(map(len, _send_until_closed(client, piece)))
 
-    # In parallel, because the server gives each client a second to read the refusal.
+    # Run in parallel, because the server gives each client a second to read the refusal.
     with ThreadPoolExecutor(len(_ENDLESS_HEADS)) as clients:
         assert max(clients.map(sent_after_refusal, _ENDLESS_HEADS)) < _SOCKET_BUFFERS_BYTES_MAX
 

@@ -133,7 +133,7 @@ class BufferingApp:
 
 
 class Connection:
-    """A server's side of a connection, with a fake transport and a buffering application."""
+    """The server's side of a connection, with a fake transport and a buffering application."""
 
     def __init__(self, keep_alive_s: int = 30) -> None:
         self.app, self.transport = BufferingApp(), FakeTransport()
@@ -165,7 +165,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
             b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n"
         )
         answers = await connection.bytes_sent_after_tasks()
-        assert answers.count(b"HTTP/1.1") == 3  # the parser reads the last two
+        assert answers.count(b"HTTP/1.1") == 3  # uvicorn's parser reads the last two
         assert answers.count(b"by the parser") == 2
         connection.protocol.data_received(GET_REQUEST)
         connection.app.answer_next()

@@ -1,4 +1,4 @@
-"""Tests of the limits of connections: time, unread bytes, length of request heads, and number."""
+"""Tests of limits: time, unread bytes and request heads of connections, and their number."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.serving.test_buffered_requests import (
     FakeTransport,
 )
 
-# An event loop opens a pair of sockets to wake itself up.
+# Sockets are enabled because an event loop opens a pair of them to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 PUT_HEAD = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
@@ -40,7 +40,7 @@ class FakeTransportWithBuffer(FakeTransport):
 
 
 class BodyReadingApp(BufferingApp):
-    """An application that answers after it read the whole body, or before if ``answers_early``."""
+    """An application that answers after reading the whole body, or before if ``answers_early``."""
 
     answers_early = False
 
@@ -130,7 +130,7 @@ def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes
             server.app.answer_next()
         await server.wait(25)
         assert are_closed(idle, blank, next_) == [False, False, False]
-        blank.data_received(b"\r\n")  # a blank line stops uvicorn's timer, and begins no request
+        blank.data_received(b"\r\n")  # a blank line stops uvicorn's timer, but begins no request
         next_.data_received(GET_REQUEST[:9])
         await server.wait(9)
         assert are_closed(idle, blank, next_) == [True, True, False]
@@ -304,7 +304,7 @@ def test_long_head_and_long_body_are_read_whole() -> None:
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """The first one that is closed has sent little of a body, and the second one nothing."""
+    """The first connection to be closed has sent little of a body, and the second one nothing."""
 
     async def scenario(server: LimitedServer) -> None:
         busy, large = server.connect(PUT_REQUEST), server.connect(PUT_HEAD, b"x" * 70_000)

@@ -11,7 +11,7 @@ from entrenous.serving.host_checks import open_read_only
 from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
-# An event loop opens a pair of sockets to wake itself up.
+# Sockets are enabled because an event loop opens a pair of them to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

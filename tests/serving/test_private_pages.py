@@ -1,4 +1,4 @@
-"""Tests of recognizing connections of our own user, by asking the kernel or in its TCP tables."""
+"""Tests of recognizing connections of our own user, with netlink or the kernel's TCP tables."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Tests of the logs of a relay and of a gate's client: lines, levels, and no peer's address."""
+"""Tests of the logs of a relay and of a gate's client: lines, levels, and omitted addresses."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Tests that a full disk, a read-only disk and a disk error are reported, and not as a bug."""
+"""Tests that a full disk, a read-only disk and a disk error are reported, but not as bugs."""
 
 import os
 import subprocess

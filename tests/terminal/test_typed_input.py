@@ -1,4 +1,4 @@
-"""Tests of typed input: the value ``-`` (standard input), help on it, and yes-or-no questions."""
+"""Tests of typed input: the value ``-`` (standard input), its help, and yes-or-no questions."""
 
 import getpass
 import io

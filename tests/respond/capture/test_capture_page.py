@@ -1,4 +1,4 @@
-"""Tests of capturing pages of a site on loopback: the stored WACZ, and what is not captured."""
+"""Tests of capturing pages of a site on loopback: the stored WACZ, failures and refusals."""
 
 import copy
 import io
@@ -78,7 +78,7 @@ def capture_in_new_case(
 def tls_contexts(
     folder: Path,
 ) -> tuple[ssl.SSLContext, ssl.SSLContext, list[x509.Certificate]]:
-    """Return contexts of a server and of a client that trusts it, and the server's certificates."""
+    """Return TLS contexts of a server and of a trusting client, and the server's certificates."""
     trusted, pair = write_authority_and_certificate(folder, "localhost")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.cert, pair.key)

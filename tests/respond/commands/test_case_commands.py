@@ -153,8 +153,8 @@ def test_questions_go_to_standard_error(
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case_name], {}) == 0
     capsys.readouterr()
-    # Safe, watched, go on, age; where the picture is, asked three times because "yes" is no
-    # answer to it; whether everybody is an adult; whether to erase the case.
+    # The questions: safe, watched, go on, age; where the picture is, three times because "yes"
+    # does not answer it; whether everybody is an adult; whether to erase the case.
     assert len(asked) == 4 + 3 + 1 + 1
 
 

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous help``: places, JSON, processor time, and that no vault is needed."""
+"""Tests of ``entrenous help``: places, JSON, processor time, and use without a vault."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous law routes`` without a case or a vault: from options or from a file."""
+"""Tests of ``entrenous law routes`` without a case or a vault: with options or with a file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests of ``case watch``: consent, due checks, under 18, and no leak of address or picture."""
+"""Tests of ``case watch``: consent, due checks, cases under 18, and output without addresses."""
 
 import json
 import os

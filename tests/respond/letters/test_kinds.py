@@ -1,4 +1,4 @@
-"""Tests of documents of all kinds and of their previews: what is in them, and what is not."""
+"""Tests of what documents of each kind and their previews contain and do not contain."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -70,7 +70,7 @@ def test_police_sheet_is_filled_from_the_case() -> None:
         "What I ask for",
         "What to bring",
     ]
-    assert [gap[:11] for gap in sheet.missing] == ["[your name,"]  # the rest is in the case
+    assert [gap[:11] for gap in sheet.missing] == ["[your name,"]  # the case states the rest
     assert "item 1, a screenshot or file of mine" in sheet.letter
     assert "- account @shadow" in sheet.letter
     assert "To:" not in sheet.letter

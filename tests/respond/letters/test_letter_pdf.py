@@ -1,4 +1,4 @@
-"""Tests of letters as PDFs: elements in the text, title, tags, headings, and no pictures.
+"""Tests of letters as PDFs: elements, title, tags, headings, and absence of pictures.
 
 ``make test`` checks the elements of some letters, ``make nightly`` those of all letters.
 """

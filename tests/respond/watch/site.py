@@ -1,4 +1,4 @@
-"""A web site on loopback, which records requests, and a device that watches pages of the site."""
+"""A web site on loopback that records requests, and a device that watches its pages."""
 
 import io
 import ssl
@@ -26,7 +26,7 @@ Handler = Callable[[BaseHTTPRequestHandler], None]
 
 @cache
 def photo(photo_name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
-    """Return a public photograph as a JPEG file, at most ``side`` pixels wide and high unless 0."""
+    """Return a public photograph as a JPEG file; a ``side`` above 0 limits its width and height."""
     image = Image.fromarray(getattr(data, photo_name)()).convert("RGB")
     if side:
         image.thumbnail((side, side))
@@ -38,7 +38,7 @@ def photo(photo_name: str = "astronaut", quality: int = 90, side: int = 0) -> by
 def reply(
     body: bytes | str = b"", content_type: str = "text/html", status: int = 200, **headers: str
 ) -> Handler:
-    """Return a handler that sends this answer. In names of ``headers``, "_" stands for "-"."""
+    """Return a handler that sends this answer. In the names of ``headers``, "_" stands for "-"."""
     content = body.encode() if isinstance(body, str) else body
 
     def answer(request: BaseHTTPRequestHandler) -> None:
