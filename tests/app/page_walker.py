@@ -14,7 +14,7 @@ from starlette.routing import Match, Route, Router
 
 from entrenous.app import server
 
-#: Returns for each form the action, and whether the method is POST and the form has all elements.
+#: Returns, for each form, the action, and whether it is a POST form with all wanted elements.
 _MATCH_FORMS = """(forms, has) => forms.map((form) => [form.action,
   form.method === "post" && has.every((one) => form.querySelector(one))])"""
 #: Returns the targets of links and images as base64, because arrays of numbers take much longer.

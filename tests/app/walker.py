@@ -57,7 +57,7 @@ class Walker:
 
     def __post_init__(self) -> None:
         # Playwright intercepts file choosers only while there is a listener, and begins some time
-        # after the listener is added. Without this one, the first chooser could be missed.
+        # after the listener is added. Without this listener, the first chooser could be missed.
         self.page.on("filechooser", lambda _: None)
         if self.page not in PAGES_WITHOUT_SCRIPT:
             send_axe_with_each_page(self.page)

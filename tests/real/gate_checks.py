@@ -66,7 +66,7 @@ def _entry_numbers(platform: Platform) -> list[int]:
 
 def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
     """Yield a fault for each case that is missing, has another decision than the gate answered, or
-    had the decision ``hold`` and does not wait for review, although no reviewer decided.
+    no longer waits for review although it was held and no reviewer has decided.
     """
     decided = {"confirm", "release"} & {*story.answered_steps, story.step_in_doubt}
     for case, decision in story.decision_by_case.items():
