@@ -250,7 +250,7 @@ def test_recall_reaches_every_relay_that_answers(network: Network) -> None:
 def test_a_message_with_files_at_another_server_is_refused(
     friends: Network, monkeypatch: pytest.MonkeyPatch, server_url: str
 ) -> None:
-    """A sender who names another server could learn where and when the message is opened."""
+    """By naming another server, a sender could learn where and when the message is opened."""
     ana, ben = friends["ana"], friends["ben"]
     real = make._make_manifest
 

@@ -212,7 +212,7 @@ def test_an_item_refused_for_its_date_delays_no_other(network: Network) -> None:
 
 
 def queue_recall_note(ana: Person, ben: Person) -> None:
-    """Write a recall note, which is a letter without content, while posting to the relay fails."""
+    """Write a recall note (a letter without content) while posting to the relay fails."""
     name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     with ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))):

@@ -239,7 +239,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
 
 
 def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
-    """An old key bundle in the letter, which still lists the device, makes no difference."""
+    """It makes no difference if the letter has an old key bundle that still lists the device."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())

@@ -201,7 +201,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
 
 
 def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Network) -> None:
-    """Ana changes the hash of the manifest that her device recorded when she sent the message."""
+    """Ana changes the manifest hash that her device recorded when she sent the message."""
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     send_text(ana, "ben")
     (key,) = ana.device.vault.keys(RECEIPT_COVERAGE)

@@ -36,7 +36,7 @@ class ConnectionCut(Exception):
 
 @dataclass
 class BreakingCourier:
-    """A courier that counts uploaded bytes and queries of progress, and can interrupt uploads.
+    """A courier that counts uploaded bytes and progress queries, and can interrupt uploads.
 
     Each entry of ``interruptions`` interrupts the upload of a large body. An entry has the share of
     the remaining bytes that still arrives, and the error that the device sees, or ``None`` if the

@@ -1,4 +1,4 @@
-"""Tests of letters to a device without a valid token: waiting, lent tokens, refusal and expiry."""
+"""Tests of letters without a valid send token: waiting, lent tokens, refusal and expiry."""
 
 from contextlib import suppress
 from dataclasses import replace
