@@ -1,4 +1,4 @@
-"""A real gate in a separate process, scripted gates, and uploads, for the tests of hooks."""
+"""Helpers for tests of hooks: a real gate in a separate process, scripted gates, and uploads."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
 """Many spellings of a covered path, none of which passes the hooks without a decision.
 
 A real nginx, with and without merged slashes, and models of Java and Python servers say which
-spellings lead to the path. Each of these is sent to a real server with the hook.
+spellings lead to the path. Each such spelling is sent to a real server with the hook.
 Uploads to ordinary paths pass without a question to the gate.
 """
 

@@ -1,4 +1,4 @@
-"""Fixtures: a gate with a device, two pictures, and closing the databases after each test."""
+"""Fixtures: a gate with a device, and two pictures. After each test, the databases are closed."""
 
 from collections.abc import Iterator
 from typing import Any

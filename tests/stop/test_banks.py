@@ -67,7 +67,7 @@ def test_importing_a_list_again_adds_claims_only_if_newly_confirmed(
     confirmed_import = import_hashes(text, LIST_BANK, gate_setup.platform, confirmed=True)
     assert (confirmed_import.accepted, confirmed_import.already) == (2, 0)
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
-    for confirmed in (True, False):  # a hash with a confirmed claim gets no waiting claim
+    for confirmed in (True, False):  # a hash with a confirmed claim gets no further claim
         done = import_hashes(text, LIST_BANK, gate_setup.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 

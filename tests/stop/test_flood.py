@@ -32,7 +32,7 @@ def test_flood_is_one_review_item_and_released_together(
         assert gate_setup.platform.reviews.review(decision.case).state is ReviewState.RELEASED
     assert (
         gate_setup.platform.bank.claim(claim).disputes == 1
-    )  # the review of the whole flood is one dispute
+    )  # releasing the whole flood counts as one dispute
     assert gate_setup.platform.bank.bank(RELEASED_BANK)
     assert judge_upload(jpeg(her_picture, 50), gate_setup.platform).outcome is Outcome.LET_THROUGH
 

@@ -353,7 +353,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield pairs: a hash distance from the original, and a copy with a blurred or black square."""
+    """Yield copies with a blurred or black square, each after its distance from the original."""
     original = fingerprint(picture(pixels))
     for y, x, blurred_share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)

@@ -283,7 +283,7 @@ def test_hash_stays_active_while_a_claim_remains(
 def test_withdrawal_during_a_page_is_still_served(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
-    """One process reads a page, another applies a withdrawal, then the first records the page."""
+    """A withdrawal is applied after a process reads a page and before it records the page."""
     partner, key = exchange_setup.add_partner()
     other, _ = exchange_setup.add_partner("others")
     exchange_setup.feed.put_claim("another", fake_hash(2))

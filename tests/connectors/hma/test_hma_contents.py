@@ -85,7 +85,7 @@ def test_content_is_deleted_whether_on_or_off(hma: httpx.Client, platform: Platf
         assert hma.get(address).status_code == 404
     assert get_raw_matches(hma) == get_raw_matches(hma, FAR_HASH) == []
     assert platform.bank.count_claims_and_hashes().hashes == 0
-    assert add_hash(hma) > second  # a number is never used again
+    assert add_hash(hma) > second  # the numbers of deleted contents are not reused
 
 
 def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""HMA's routes: expected answers to many requests, tokens, and the list of all routes."""
+"""HMA's routes: answers to many requests, the tokens that are needed, and the list of routes."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ FLAT_PICTURE = png(np.full((200, 200, 3), 128, np.uint8))
 
 @dataclass(frozen=True)
 class ContractRow:
-    """A request to a gate with a bank TEST that has one content 1, and the expected answer."""
+    """A request, and the answer expected from a gate whose bank TEST has one content, number 1."""
 
     request: str
     body: Any = None

@@ -73,7 +73,7 @@ class MemoryFeed:
 
 @dataclass
 class ExchangeSetup:
-    """An exchange, a settable clock, the feed for partners, and the bank that fetches change."""
+    """An exchange, a settable clock, the feed for partners, and the bank for fetched claims."""
 
     clock: SettableClock
     feed: MemoryFeed
@@ -129,7 +129,7 @@ def open_exchange_setup(
 
 
 def _no_index_queue_and_reader() -> tuple[None, None, None]:
-    """Return None for the index, the queue and the picture reader, which exchanges do not use."""
+    """Return None for the index, the queue and the picture reader: exchanges use none of them."""
     return cast("tuple[None, None, None]", (None,) * 3)
 
 
