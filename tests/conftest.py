@@ -46,7 +46,7 @@ settings.register_profile("gate", derandomize=True, max_examples=50, deadline=No
 settings.register_profile("nightly", deadline=None)
 settings.load_profile("gate")
 
-#: Higher than Python's defaults, 700, 10 and 10, so that garbage is collected less often.
+#: Higher than Python's defaults (700, 10 and 10), so that garbage is collected less often.
 _GARBAGE_COLLECTION_THRESHOLDS = 5000, 100, 10
 
 
@@ -160,7 +160,7 @@ OWN_LOGGERS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
 
 @pytest.fixture(autouse=True)
 def _restore_own_loggers() -> Iterator[None]:
-    """Undo after each test what the start of a relay or a gate changed in loggers."""
+    """After each test, undo what the start of a relay or a gate changed in loggers."""
     loggers = [logging.getLogger(name) for name in (None, *OWN_LOGGERS)]
     before = [(one, one.level, one.propagate) for one in loggers]
     yield

@@ -33,12 +33,12 @@ def new_engine() -> sa.Engine:
 
 
 def engine_at(path: Path) -> sa.Engine:
-    """Open a database like ``open_engine``, but without syncs; create it if it does not exist."""
+    """Open a database as ``open_engine`` does, but without syncs; create it if it is missing."""
     if not path.exists():
         path.touch(0o600)
         path.write_bytes(_empty_database())
     engine = open_engine(path)
-    engine.dispose()  # close connections without the listener
+    engine.dispose()  # close connections that were opened without the listener
     sa.event.listen(engine, "connect", _do_not_wait_for_disk)
     return engine
 

@@ -171,7 +171,7 @@ def run_cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
 
 
 def _programs_folder() -> Path | None:
-    """Return the folder of PostgreSQL's programs: Debian's last one, else the one on PATH."""
+    """Return the folder of PostgreSQL's programs: Debian's, or else the one on PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if found:

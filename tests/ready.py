@@ -1,6 +1,6 @@
 """Start Python programs quickly: fork them from a process that has already imported the code.
 
-The start of Python and its imports take half a second of each command, and longer for a server.
+Starting Python and importing the code takes half a second of each command, more for a server.
 Here one process, the fork server, does that once, and forks each program that a test starts. A
 forked program is a child process of the test, with its own arguments, environment, folder and
 files; it runs its module or its code from the first line.
@@ -81,7 +81,7 @@ _CLONE_CALL_NUMBERS: Final = {"x86_64": 56, "aarch64": 220}
 def start_program(
     command: Sequence[str | Path], *, fresh_process: bool = False, **popen_options: Any
 ) -> Popen[Any]:
-    """Start a program like Popen.
+    """Start a program, as Popen does.
 
     The program is forked if possible, except in ``make nightly`` and with ``fresh_process``.
     """
@@ -226,7 +226,7 @@ def _serve_requests(connection: socket.socket) -> dict[str, Any] | None:
 
 
 def _fork_sibling() -> int:
-    """Fork like os.fork, but make the new process a child of this process's parent.
+    """Fork as os.fork does, but make the new process a child of this process's parent.
 
     The C library does not know about the fork, and so resets nothing in the new process. A reset is
     not necessary: this process has one thread, and the libraries that generate keys use different
@@ -338,7 +338,7 @@ def main() -> None:
 
 
 def _run_to_exit_status(request: dict[str, Any]) -> int:
-    """Run the program, finish it like Python, and return its exit status.
+    """Run the program, finish it as Python does, and return its exit status.
 
     Objects are not freed, since that would copy their memory in a forked process.
     """

@@ -49,7 +49,7 @@ def delay_streams(  # noqa: PLR0913 - each parameter changes one property
     lateness_s: float = 0.0,
     **options: str,
 ) -> bytes:
-    """Return a file's packets, with the picture delayed by ``picture_s``, the sound by ``sound_s``.
+    """Return a clip with its picture delayed by ``picture_s`` and its sound by ``sound_s``.
 
     Sound packets are numbered from 1. Those in ``lost_packets`` are left out; from
     ``first_late_packet`` on, they are delayed by ``lateness_s`` more.

@@ -86,7 +86,7 @@ class _FullDiskFile(io.BytesIO):
 
 
 def test_full_disk_error_is_propagated_by_the_writer() -> None:
-    for size in (10, 9_000_000):  # less than a pipe holds, and more
+    for size in (10, 9_000_000):  # less and more than a pipe holds
         with (
             pytest.raises(OSError, match="full") as raised,
             encrypting_writer(KEY, _FullDiskFile()) as pipe,
@@ -127,7 +127,7 @@ def test_identity_file_needs_exactly_one_valid_identity() -> None:
 
 
 def encrypt_cheaply(text: bytes, passphrase: bytes) -> bytes:
-    """Encrypt like the production code, but at the lowest cost."""
+    """Encrypt as the production code does, but at the lowest cost."""
     return encrypt_with_passphrase(Secret(passphrase), text, bytes(range(48)), work_factor=1)
 
 

@@ -40,8 +40,8 @@ _open_relays: Final[list[ExitStack]] = []
 class SampleMessage:
     """Ana's mailbox, Ben's send token, and one envelope with its blob, share and tokens.
 
-    ``owner``, ``token``, ``fetch``, ``open`` and ``withdraw`` are the tokens of the mailbox's
-    owner, of the sender, and for fetching the blob, opening the envelope and withdrawing it.
+    The tokens are those of the mailbox's owner (``owner``) and of the sender (``token``), and those
+    to fetch the blob (``fetch``), open the envelope (``open``) and withdraw it (``withdraw``).
     """
 
     until: datetime = NOON + timedelta(days=7)

@@ -302,7 +302,7 @@ def test_ended_messages_leave_no_content_and_later_no_id_on_the_disk(tmp_path: P
 
 
 def secret_parts(message: SampleMessage) -> list[bytes]:
-    """Return sixteen bytes each from both ends of the sealed letter, the share and the blob."""
+    """Return sixteen bytes each: both ends of the sealed letter, and parts of share and blob."""
     return [
         message.sealed[:16],
         message.sealed[-16:],

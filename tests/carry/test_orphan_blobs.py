@@ -59,7 +59,7 @@ class UnresponsiveStore(MemoryBlobs):
 
 
 async def add_orphans(relay: Relay, *names: str) -> None:
-    """Store rows of orphan blobs that are due, the first one for the longest time."""
+    """Store the rows of orphan blobs that are due for deletion, the longest overdue first."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
         row = OrphanBlob(name, first + timedelta(seconds=number))
@@ -178,7 +178,7 @@ def test_unresponsive_store_does_not_delay_message_erasure(tmp_path: Path) -> No
 
 
 class SlowStore(MemoryBlobs):
-    """A blob store that takes time for each deletion, like a busy disk."""
+    """A blob store that takes time for each deletion, as a busy disk does."""
 
     async def drop(self, name: str) -> None:
         await asyncio.sleep(0.01)

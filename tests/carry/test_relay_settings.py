@@ -1,4 +1,4 @@
-"""Settings of a relay: the default file, what is read from a file, and what is refused."""
+"""Tests of a relay's settings: the default file, values read from a file, refused values."""
 
 import re
 import tomllib

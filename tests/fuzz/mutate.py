@@ -74,7 +74,7 @@ def change_bytes(data: bytes, rng: Random) -> bytes:
 
 
 def change_cbor(data: bytes, rng: Random) -> bytes:
-    """Change a node of a CBOR value or of one that it contains as bytes, or else change bytes."""
+    """Change a node of CBOR, or of CBOR inside it; at times, or if that fails, change bytes."""
     if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
@@ -85,7 +85,7 @@ def change_cbor(data: bytes, rng: Random) -> bytes:
 
 
 def change_json(data: bytes, rng: Random) -> bytes:
-    """Change one node of a JSON value, or else bytes of the input."""
+    """Change a node of a JSON value; at times, or if that fails, change bytes of the input."""
     if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
@@ -99,7 +99,7 @@ def change_json(data: bytes, rng: Random) -> bytes:
 def mutation_inside(
     unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
 ) -> Change:
-    """Return a mutation of the wrapped data; if that fails, and at times, of the whole input."""
+    """Return a mutation of the wrapped data, or at times (and if that fails) of the whole input."""
 
     def mutate(data: bytes, rng: Random) -> bytes:
         if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
@@ -253,7 +253,7 @@ def _json_replacement(value: Any, rng: Random) -> Any:
 
 
 def _text_replacement(value: str, rng: Random) -> str:
-    """Return changed base64url, random hexadecimal digits, or the text with another appended."""
+    """Return changed base64url, random hexadecimal digits, or the text with an unusual suffix."""
     with contextlib.suppress(Malformed):
         if rng.randrange(3):
             return to_base64url(

@@ -1,6 +1,6 @@
 """Fuzz every reader: ``python -m tests.fuzz.run --target all --runs 10000000 --hours 2``.
 
-Each target runs until it has read ``--runs`` inputs or for ``--hours``, counted over all runs since
+Each target runs until it has read ``--runs`` inputs or has run for ``--hours``, both counted since
 its code last changed. Name a target twice, with ``--jobs 2``, and two processes share its corpus.
 You can stop the program at any time (Ctrl-C); the next run continues. Inputs that revealed a bug
 are in ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
@@ -123,7 +123,7 @@ def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
 
 
 def parse_output(output: bytes, seconds: float) -> tuple[int, float, int]:
-    """Return inputs, seconds and edges from libFuzzer's output, even if it was killed."""
+    """Return inputs, seconds and edges from libFuzzer's output, even if libFuzzer was killed."""
     executed = _EXECUTED_LINE.findall(output) or _PROGRESS_LINE.findall(output) or [b"0"]
     return int(executed[-1]), seconds, int((_EDGES_FIELD.findall(output) or [b"0"])[-1])
 

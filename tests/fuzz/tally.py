@@ -44,7 +44,7 @@ class Tally:
         )
 
     def is_done(self, runs: int, seconds: float) -> bool:
-        """Return whether the target has read that many inputs, or for that many seconds."""
+        """Return whether the target has read that many inputs, or has run for that many seconds."""
         return self.inputs >= runs or self.seconds >= seconds
 
 
@@ -63,7 +63,7 @@ def tally_of(name: str, code: str, stored: dict[str, Tally]) -> Tally:
 
 
 def write_tallies(path: Path, tallies: dict[str, Tally]) -> None:
-    """Write the tallies, and beside them the same as a Markdown page."""
+    """Write the tallies as JSON, and as a Markdown page beside it."""
     rows = [asdict(tallies[name]) for name in sorted(tallies)]
     path.parent.mkdir(parents=True, exist_ok=True)
     new_file = path.with_suffix(".new")

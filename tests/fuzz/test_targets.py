@@ -125,7 +125,7 @@ NOT_FUZZED = {
     ("stop/store/due_work.py", "DueWorkStore.store_for_deferred_scan"): "stores bytes unread",
     ("stop/judge/scan.py", "decode_for_hashing"): "passes the bytes to the decoder",
 }
-#: Functions in these places pass untrusted bytes to readers elsewhere that are fuzzed.
+#: Functions in these places pass untrusted bytes to fuzzed readers elsewhere.
 DELEGATING_PLACES = ("carry/", "learn/", "respond/", "send/", "stop/judge/decide.py", "trace/")
 
 
@@ -134,7 +134,7 @@ def random_seed_of(name: str) -> int:
 
 
 def make_inputs(target: Target, count: int) -> list[bytes]:
-    """Return the seeds and, up to ``count`` inputs, mutations of seeds or earlier mutations."""
+    """Return at least ``count`` inputs: the seeds, and mutations of seeds or of earlier ones."""
     rng = Random(random_seed_of(target.name))
     found = list(target.seeds())
     while len(found) < count:
@@ -197,7 +197,7 @@ def _path_in_package(code: CodeType) -> str:
     return code.co_filename.removeprefix(f"{PACKAGE}/")
 
 
-# --- the checks can fail -------------------------------------------------------------------------
+# --- the checks find planted bugs ----------------------------------------------------------------
 
 
 def look_up_unchecked(untrusted: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Tests of PostgreSQL relays: ``stats``, ``check``, a missing library; refusals of backups."""
+"""Tests of commands with PostgreSQL: ``stats``, ``check``, refused backups, a missing library."""
 
 import asyncio
 import sys

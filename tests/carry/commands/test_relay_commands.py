@@ -1,4 +1,4 @@
-"""Output and exit statuses of ``relay init``, ``check`` and ``stats``, and refusals of ``run``."""
+"""Tests of ``relay init``, ``check``, ``stats`` and ``run``: output, exit statuses, refusals."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Tests of ``relay run``: imported modules, metrics, log, stopping, and a used metrics address."""
+"""Tests of ``relay run``: imported modules, metrics, log, stops, a metrics address in use."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Tests of the limits, in bytes and in number, of a page of waiting envelopes."""
+"""Tests of the limits of a page of waiting envelopes: bytes and number of envelopes."""
 
 import pytest
 

@@ -285,7 +285,7 @@ async def interrupted_chunks(data: bytes) -> AsyncIterator[bytes]:
 
 
 class BucketLikeBlobs(FileBlobs):
-    """A blob store that, when an upload fails after the blob was dropped, leaves bytes behind."""
+    """A blob store that leaves bytes behind when an upload fails after the blob was dropped."""
 
     async def store(self, name: str, *arguments: Any) -> None:  # type: ignore[override]
         try:

@@ -76,7 +76,7 @@ def test_openings_after_the_thousandth_are_not_counted() -> None:
 
 
 def test_finished_attempt_cannot_be_repeated() -> None:
-    """A late repeat, for example by a copy of the device's disk, uses up no further opening."""
+    """A late repeat, for example by a device with a copied disk, uses up no further opening."""
     relay, message = new_relay(), SampleMessage()
     run(create_mailbox_and_post(relay, message, 2))
     attempt = message.new_attempt()

@@ -124,7 +124,7 @@ def test_group_refuses_a_different_number_of_openings() -> None:
 
 
 def more_envelopes(message: SampleMessage, count: int) -> list[Envelope]:
-    """Return ``count`` more envelopes for the message's mailbox and in the message's group."""
+    """Return ``count`` more envelopes for the mailbox and the share group of the message."""
     names = [EnvelopeId(message.random_source.token(16)) for _ in range(count)]
     return [replace(message.envelope(1, blobs=False), id=name) for name in names]
 

@@ -1,8 +1,8 @@
 """A client program that keeps eight wake-up requests waiting at each of the given mailboxes.
 
-The client repeats each request half a second after it ended, to occupy connections of the relay and
-hardly any processor time. The one argument is JSON: a port, and for each mailbox an id and an owner
-token. The client prints a line once every request was sent or refused.
+The client repeats each request half a second after it ended, so that it occupies connections of the
+relay, but hardly any processor time. The one argument is JSON: a port, and for each mailbox an id
+and an owner token. The client prints a line once every request was sent or refused.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Tests of a relay's metrics: counts, the last sweep, no ids or secrets, and no other paths."""
+"""Tests of a relay's metrics: counts and the last sweep, but no ids, secrets or other paths."""
 
 import asyncio
 import re
@@ -80,7 +80,7 @@ def test_metrics_count_answers_and_stored_rows(relay: Relay, metrics: RelayMetri
 
 
 def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMetrics) -> None:
-    """From an old time, a monitor can tell that the relay no longer sweeps."""
+    """If this time is old, a monitor can tell that the relay no longer sweeps."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scrape(metrics_app(metrics, relay)))
     assert swept is not None

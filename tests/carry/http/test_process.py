@@ -1,4 +1,4 @@
-"""Tests over HTTP: a relay killed, stopped or full, a large blob, and what clients refuse."""
+"""Tests over HTTP: a killed, a stopped and a full relay, a large blob, and refused servers."""
 
 import signal
 import ssl
@@ -133,7 +133,7 @@ def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None
 
 
 def message_for_sender(message: SampleMessage, sender_number: int) -> SampleMessage:
-    """Return a message for the mailbox and token of ``message``, whose new envelopes differ."""
+    """Return a message with the mailbox and token of ``message``, but with its own envelopes."""
     own_post = SampleMessage(until=message.until, sealed=message.sealed)
     own_post.mailbox, own_post.token = message.mailbox, message.token
     own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender_number + 1))

@@ -1,4 +1,4 @@
-"""Tests of requests that are beyond a limit, of a different protocol version, slow or large."""
+"""Tests of requests that exceed a limit, use another protocol version, or are slow or large."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping

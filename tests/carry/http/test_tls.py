@@ -194,8 +194,8 @@ def test_relay_behind_nginx_speaks_only_tls_1_3(tmp_path: Path) -> None:
 @needs_nginx
 def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
     """Four requests from one IPv6 network may wait, and a fifth is refused. Requests from other
-    networks are answered, and a status request from this one. nginx's real_ip module simulates
-    the addresses.
+    networks are answered, as is a status request from the first one. nginx's real_ip module
+    simulates the addresses.
     """
     certificate, message = write_certificate_files(tmp_path), SampleMessage()
     trust_test_addresses = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
@@ -236,7 +236,7 @@ def _get_request(path: str, message: SampleMessage, address: str) -> bytes:
 
 
 def _nginx_replacements(relay_url: str) -> dict[str, str]:
-    """Return what to replace in the example of an nginx configuration."""
+    """Return the replacements for the example configuration of nginx."""
     address = relay_url.removeprefix("http://")
     return {"127.0.0.1:7801": address, "relay.example.org": "localhost"}
 

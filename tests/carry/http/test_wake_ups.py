@@ -1,4 +1,4 @@
-"""Tests of waiting requests: who may wait, for how long, how many, answers, network prefixes."""
+"""Tests of waiting requests: permission, duration, number, answers, and network prefixes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -172,7 +172,7 @@ def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay:
     ):
         run_sync(
             record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, unlock, relay)
-        )  # each but the first: as if the previous answer was lost
+        )  # each after the first is sent as if the previous answer was lost
     assert request_try(relay, 1).tries_left == 9
     for refused in (
         vault_unlock(5, 4),
@@ -223,7 +223,7 @@ def test_unlock_token_of_a_missing_lock_cannot_be_replaced(relay: Relay) -> None
 
 @pytest.mark.threat("database-changed")
 def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
-    """A relay that uses another database must not report the lock as deleted."""
+    """A relay that was started with a wrong database must not report locks as deleted."""
     other = MailboxId(RANDOM_SOURCE.token(16))
     for box, error in ((other, NoSuchMailbox), (MAILBOX, NoLock)):
         if box == MAILBOX:

@@ -32,7 +32,7 @@ BLOB_SHA256 = hashlib.sha256(BLOB).digest()
 
 @dataclass
 class SyncBlobStore:
-    """A blob store, with methods that run the store's operations to their end."""
+    """A blob store whose methods run each operation to its end."""
 
     store: BlobStore
     runner: asyncio.Runner
@@ -70,7 +70,7 @@ def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncB
         store: BlobStore = MemoryBlobs()
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
-        elif request.param == "s3":  # in parts of 1 MiB, so that a blob has several
+        elif request.param == "s3":  # in parts of 1 MiB, so that a blob has several parts
             store = S3Blobs(request.getfixturevalue("swift_server").create_bucket_client(), 1 << 20)
         yield SyncBlobStore(store, runner)
 
@@ -278,7 +278,7 @@ def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> No
 
 
 def test_published_file_is_closed_by_its_writer(tmp_path: Path) -> None:
-    """A later writer gets a new file, and the first one cannot change the published file."""
+    """A later writer gets a new file, and the first writer cannot change the published file."""
     first = PartialBlob(tmp_path / "name.part")
     first.write(BLOB)
     with pytest.raises(TooMany):

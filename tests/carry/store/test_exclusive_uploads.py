@@ -1,4 +1,4 @@
-"""Tests of the limits on concurrent uploads: one per name, optionally some per owner and in all."""
+"""Tests of the limits on concurrent uploads: one per name, optional ones per owner and in all."""
 
 from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""Tests at three isolation levels: who waited for PostgreSQL's lock sees what was committed."""
+"""Tests at three isolation levels: a connection that waited for the lock sees earlier commits."""
 
 import threading
 import time

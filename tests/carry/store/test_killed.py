@@ -1,4 +1,4 @@
-"""Test: a kill during the creation of SQLite tables leaves no table; the next start creates all."""
+"""Test that a start killed while it creates SQLite tables leaves none; the next creates all."""
 
 import contextlib
 import sqlite3

@@ -270,7 +270,7 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
 
 @pytest.mark.real
 def test_combined_pages_are_returned_in_the_order_requested(slow_flushing_server: Cluster) -> None:
-    """The pages have different starts and limits; one is empty, and two begin with one row."""
+    """The pages have different starts and limits; one is empty, and two begin with the same row."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     page_limits = [
         (3, 0, 9, 99),

@@ -211,7 +211,7 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 
 
 def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
-    """An upload requires these sums; each reads one mailbox's part of an index."""
+    """Each upload needs these sums; a sum reads only its mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
         (StoredBlob, ("mailbox", "envelope"), (MAILBOX, None)),
@@ -294,7 +294,7 @@ def test_failed_rewrite_is_retried_each_minute_or_if_large_every_third(
     small_bytes: int,
     expected_minutes: list[int],
 ) -> None:
-    """A rewrite of a large database blocks all writers for long."""
+    """A rewrite of a large database blocks all writers for a long time."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
     store, rewrite_minutes = open_sqlite(tmp_path / "mail.db"), []

@@ -1,4 +1,4 @@
-"""Tests of row stores in memory, SQLite and PostgreSQL, and their comparison in random runs."""
+"""Tests of row stores in memory, SQLite and PostgreSQL, and comparisons in random runs."""
 
 import asyncio
 import contextlib
@@ -186,7 +186,7 @@ def test_page_is_ordered_by_sequence_and_omits_expired_rows(sync_store: SyncRowS
 def test_page_ends_with_the_row_that_fills_it(
     sync_store: SyncRowStore, full_bytes: int, count: int
 ) -> None:
-    """The page is read without prefetching, with it, and in a transaction."""
+    """The page is read without and with prefetching, and in a transaction."""
     letters = [
         StoredLetter(EnvelopeId(bytes([n]) * 16), MAILBOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
@@ -232,7 +232,7 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(sync_store: SyncRowS
 
 
 def test_concurrent_work_is_serializable(sync_store: SyncRowStore) -> None:
-    """Each of 300 tasks increments a counter; every third then fails, which undoes it."""
+    """Each of 300 tasks increments a counter; every third fails, which undoes the increment."""
     sync_store.put(StoredMailbox(MAILBOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:

@@ -26,7 +26,7 @@ def dump_database(mail: Path) -> str:
 
 
 def create_database_of_version(mail: Path, version: int) -> str:
-    """Create a relay's database with that version; return its contents."""
+    """Create a relay's database with that schema version; return its contents."""
     open_sqlite(mail).close()
     with contextlib.closing(sqlite3.connect(mail)) as connection:
         connection.execute(f"PRAGMA user_version={version}")

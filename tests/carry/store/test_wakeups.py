@@ -70,14 +70,14 @@ def test_wake_up_reaches_all_listeners_of_its_mailbox_only(wake_ups: WakeUps, ru
 async def wait_until_notifications_are_delivered(wake_ups: WakeUps) -> None:
     """Wait until PostgreSQL has delivered this process's earlier notifications to it.
 
-    The notifications of one batch are sent in any order, and the batches one after the other. So
-    the second of two notifications that are sent one after the other comes after all earlier ones.
+    Notifications of one batch are delivered in any order, but batches one after the other. So when
+    the second of two successive notifications arrives, all earlier ones have arrived.
     """
     if isinstance(wake_ups, PostgresWakeUps):
         for _ in range(2):
-            with wake_ups.listen(OTHER_MAILBOX):  # tells the wake-ups the running event loop
+            with wake_ups.listen(OTHER_MAILBOX):  # the wake-ups learn the running event loop
                 pass
-            wake_ups.wake(OTHER_MAILBOX)  # in this process nobody listens yet
+            wake_ups.wake(OTHER_MAILBOX)  # nobody in this process listens yet
             with wake_ups.listen(OTHER_MAILBOX) as wait:
                 assert await wait(20)  # for the notification from the database
 
@@ -160,7 +160,7 @@ def test_oldest_listener_of_a_full_network_is_displaced(
 def test_full_relay_displaces_listeners_of_the_largest_network(
     limited_wake_ups: WakeUps, run: Run
 ) -> None:
-    """The oldest listener of all stays: it is alone in a network."""
+    """The oldest listener of all stays: it is alone in its network."""
     one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
     more = [(number, b"more") for number in range(5, 8)]
     assert run(displaced_listeners(limited_wake_ups, *one, *many, *more)) == [1, 2]
@@ -207,7 +207,7 @@ def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
 
 @pytest.mark.real
 def test_wake_ups_survive_a_database_restart(run: Run) -> None:
-    """While the database is down, wake-ups work within an instance; later, between instances."""
+    """While the database is down, wake-ups work within an instance; afterwards, between two."""
     with run_cluster("-c fsync=off") as own:
         sending_relay, listening_relay = (
             PostgresWakeUps(partial(connect_postgres, own.url("relay_template"))) for _ in range(2)

@@ -148,7 +148,7 @@ def _link_message_seeds() -> Iterable[bytes]:
 
 @cache
 def _timestamp_vector() -> dict[str, bytes]:
-    """Return a timestamp, the test authority and the manifest that it covers (stamp.txt)."""
+    """Return the parts of stamp.txt: a timestamp, its manifest and the test authority."""
     lines = (line.split(": ", 1) for line in _TIMESTAMP_FILE.read_text().splitlines())
     return {name: bytes.fromhex(value) for name, value in lines}
 

@@ -81,7 +81,7 @@ _REPORT_SEAL_FIELDS: Final = ("digest", "device", "signature")
 
 
 class FakePath:
-    """A stand-in for the path of a file with these bytes, which needs no disk."""
+    """A stand-in, without a disk, for the path of a file with these bytes."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
@@ -115,7 +115,7 @@ def _sha256(data: bytes) -> bytes:
 
 
 def _read_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
-    """Read a report; what it says of recipients and programs may have no line end or escape."""
+    """Read a report; its recipients and programs must contain no line ends or escapes."""
     read = read_report(untrusted, _sha256)
     texts = [copy.to for copy in read[0].copies]
     for pair in read[0].made_with.items():

@@ -77,14 +77,14 @@ def _sealed_letter_vector() -> dict[str, str]:
 
 
 def _open_sealed_letter(untrusted: bytes) -> HalfOpenedLetter:
-    """Open the outer seal of a letter, which is authenticated, so changed inputs are refused."""
+    """Open the outer seal of a letter; it is authenticated, so changed inputs are refused."""
     vector = _sealed_letter_vector()
     key, info = bytes.fromhex(vector["private"]), bytes.fromhex(vector["info"])
     return open_outer_seal(Secret(key), info, untrusted)
 
 
 class OlmReader:
-    """An Olm account, and a session between two other accounts, which decrypts no input."""
+    """An Olm account, and a session of two other accounts; the session decrypts no input."""
 
     def __init__(self) -> None:
         self._account = new_olm_account()

@@ -116,7 +116,7 @@ def _does_profile_round_trip(untrusted: bytes) -> bool:
 
 
 def _rewrite_picture_answer(untrusted: bytes) -> bytes:
-    """Read the answer about a picture in the format of the first byte; return it written again."""
+    """Read an answer about a picture, and write it again; the first byte gives the format."""
     kind = (
         _PICTURE_FORMATS[untrusted[0] % len(_PICTURE_FORMATS)] if untrusted else PictureFormat.JPEG
     )

@@ -60,7 +60,7 @@ def _are_valid_contacts(contacts: tuple[AbuseContact, ...]) -> bool:
 
 
 def _has_valid_servers(services: RdapServices) -> bool:
-    """Return whether each server found has ``://`` or begins with ``//``, or is None."""
+    """Return whether each server is None, contains ``://`` or begins with ``//``."""
     servers = (
         rdap_server_for_name("a.example", services),
         rdap_server_for_address("8.8.8.8", services),
