@@ -1,4 +1,4 @@
-"""Judge processes: when a gate starts and stops them, and that they decide as the gate does."""
+"""A gate starts and stops judge processes as needed, and they decide as the gate does."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Commands without a look-up neither read, repair nor create a file of the index."""
+"""Commands that need no look-up do not read, repair or create the files of the index."""
 
 import json
 from collections.abc import Callable

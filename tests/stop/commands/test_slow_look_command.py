@@ -1,4 +1,4 @@
-"""A running gate, and the command ``entrenous gate slow-look``, run deferred scans."""
+"""Deferred scans are run by a running gate and by the command ``entrenous gate slow-look``."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The number of processes that run a gate's deferred scans, and how they share the scans."""
+"""Tests of the processes that run a gate's deferred scans: their number and division of work."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Tests of FileIndex: results, files, merges, repairs, and the cache of results."""
+"""Tests of FileIndex: look-ups, files, merges, repairs, and the cache."""
 
 import os
 import threading

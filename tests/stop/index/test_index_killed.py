@@ -1,4 +1,4 @@
-"""An index whose process was killed at a random time still gives the results of brute force."""
+"""After its process was killed at a random time, an index still agrees with brute force."""
 
 from pathlib import Path
 

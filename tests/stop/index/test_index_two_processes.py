@@ -1,4 +1,4 @@
-"""The next look-up of another process sees a change of a bank in PostgreSQL."""
+"""A changed bank in PostgreSQL is seen by the next look-up of another process."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.stop.index.index_banks import random_hashes, register_claim
 pytestmark = pytest.mark.real
 
 CLAIM_COUNT = 20
-MEDIAN_DURATION_S_MAX = 1.0  # for a median, because the machine may be busy
+MEDIAN_DURATION_S_MAX = 1.0  # Single durations may be longer on a busy machine.
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Tests of sharded indexes: results, files, a changed number of shards, merges, and damage."""
+"""Tests of sharded indexes: look-ups, files, a changed number of shards, merges, and damage."""
 
 import shutil
 from pathlib import Path

@@ -84,12 +84,12 @@ def test_a_crafted_collision_is_held_and_stored_for_the_reviewer(
     decision = judge_upload(png(collision), gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    # A reviewer can look at the upload only, because the gate has no picture of the claim.
+    # A reviewer can look only at the upload, because the gate has no picture of the claim.
     assert gate_setup.platform.reviews.upload_bytes(decision.case) == png(collision)
     release_case(decision.case, gate_setup.platform)
     assert judge_upload(png(collision), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
-    # The release disputes only claims whose picture the upload practically is.
+    # A release disputes a claim only if the upload practically equals the claim's picture.
     assert gate_setup.platform.bank.claim(claim).disputes == 0
 
 

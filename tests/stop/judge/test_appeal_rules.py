@@ -1,4 +1,4 @@
-"""Tests of appeals against decisions, and of which release or confirmation counts."""
+"""Tests of appeals against decisions, and of the effects of releases and confirmations."""
 
 from typing import Any
 

@@ -89,13 +89,13 @@ def video_with_voice(reencoded_video: bytes, voice_samples: Any) -> bytes:
 
 @pytest.fixture(scope="session")
 def video_showing_picture(scene: list[Rgb], other_scene: list[Rgb]) -> bytes:
-    """Return four seconds of ``scene`` with a still of ``other_scene`` for a second in between."""
+    """Return four seconds of ``scene``, interrupted by a still of ``other_scene`` for a second."""
     return encode_scaled_down([*scene[:24], *[other_scene[0]] * 12, *scene[24:48]])
 
 
 @pytest.fixture(scope="session")
 def uploads_by_name(voice_samples: Any, other_video: bytes) -> dict[str, bytes]:
-    """Return three uploads with seconds 2 to 12 of the voice, and two without, by name."""
+    """Return uploads by name: three with seconds 2 to 12 of the voice, and two without it."""
     excerpt = voice_samples[2 * RATE_HZ : 12 * RATE_HZ]
     return {
         "song": coded(excerpt, RATE_HZ, "aac", "ipod", 48_000),
@@ -365,7 +365,7 @@ def test_new_sound_claim_finds_an_accepted_upload(
         assert (match.claim, match.part, one.found) == (claim, True, FoundBy.LOOK_BACK)
         seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
         assert float(seconds) >= 5
-        # The position is in the upload, which begins with second 2 of the sound.
+        # The position refers to the upload, which begins with second 2 of the sound.
         assert float(after.removesuffix(" s")) < 5
     assert found[note].reference == "post 1"
     assert look_back([claim], gate_setup.platform) == 0
@@ -658,7 +658,7 @@ def test_clip_without_frames_is_judged_and_one_without_decodable_content_raises(
 def test_confirming_a_still_does_not_confirm_a_film(
     gate_setup: GateSetup, registered_film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """The claim is another person's video with one frame added, which a reviewer would confirm."""
+    """The claim is another person's video with an added frame; a reviewer confirms that frame."""
     added = skimage.data.rocket()
     added_bits = fingerprint(picture(added)).bits
     with read_clip(registered_film, REGISTERED_FRAME_SELECTION) as clip:

@@ -1,4 +1,4 @@
-"""Tests of the deferred scan: uploads that it holds for review, and scans that are not made."""
+"""Tests of the deferred scan: uploads held for review, and skipped or failed scans."""
 
 from dataclasses import replace
 from typing import Any

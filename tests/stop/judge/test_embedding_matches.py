@@ -1,4 +1,4 @@
-"""Tests of embeddings: look-alikes match as parts; devices and gates without a network."""
+"""Tests of embeddings: matching look-alikes, and devices or gates without a network."""
 
 from dataclasses import replace
 from typing import Any
@@ -67,7 +67,7 @@ def register_picture(
 
 
 def relight(pixels: Any, light_source: Any) -> Any:
-    """Return ``pixels`` with the light of another picture, after which no hash matches."""
+    """Return ``pixels`` with the light of another picture, so that no hash matches."""
     light = cv2.GaussianBlur(cv2.resize(light_source, pixels.shape[1::-1]), (0, 0), 20.0)
     fine = pixels - cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 20.0)
     return np.clip(light + fine, 0, 255).astype(np.uint8)

@@ -72,7 +72,7 @@ def living_pids(pid_file: Path) -> Iterator[int]:
 
 
 async def decide_when_ready(judges: JudgePool, reference: str = "post") -> str:
-    """Request a decision until a judge answers; return the case number."""
+    """Repeat a request until a judge answers; return the case number."""
     async with asyncio.timeout(60):
         while True:
             judges.start_missing()

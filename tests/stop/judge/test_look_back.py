@@ -287,7 +287,7 @@ def test_confirmed_cut_out_is_found_among_accepted_uploads(
     earlier = judge_upload(jpeg(piece), gate_setup.platform, "post 1")
     assert earlier.outcome is Outcome.LET_THROUGH
     judge_upload(jpeg(other_picture), gate_setup.platform, "post 2")
-    gate_setup.protect(her_picture)  # registers its parts as well
+    gate_setup.protect(her_picture)  # The parts are registered as well.
     assert look_back_for_due_claims(gate_setup.platform) == 1
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     later = judge_upload(jpeg(piece, 60), gate_setup.platform, "post 3")

@@ -1,4 +1,4 @@
-"""Tests of claims that arrive during a decision or a registration, and of cases of 300 claims."""
+"""Tests of claims that arrive while the gate decides or registers, and of a case of 300 claims."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(
 
 
 class OvertakenBank(BankStore):
-    """A bank in which a competing request is registered whenever no claim with an id is found."""
+    """A bank that registers a competing request whenever a claim id is not found."""
 
     __slots__ = ("competing_call",)
 

@@ -1,4 +1,4 @@
-"""Tests of retroactive matches of pictures: equal to brute force, and read in batches."""
+"""Tests of retroactive matches of pictures: agreement with brute force, and batched reads."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Tests of the hashes of an upload and of parts of it, and of the descriptions of edits."""
+"""Tests of the hashes of an upload and its parts, and of the descriptions of edits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tests of the size in pixels at which uploads are decoded before an answer and in dry runs."""
+"""Tests of the size at which uploads are decoded before an answer and in dry runs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ def large_picture(her_picture: Any) -> Any:
 
 
 def recording_platform(gate_setup: GateSetup) -> PlatformWithSides:
-    """Return a platform, and a list of the side lengths in pixels that decodings ask for."""
+    """Return a platform, and a list to which each decoding adds the requested side in pixels."""
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:

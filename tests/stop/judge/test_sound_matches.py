@@ -1,4 +1,4 @@
-"""Matches of registered sounds are part matches that name the position in the upload."""
+"""A registered sound matches as a part, and the match states its position in the upload."""
 
 from datetime import UTC, datetime
 

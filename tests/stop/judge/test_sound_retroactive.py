@@ -1,4 +1,4 @@
-"""New sounds match accepted uploads as if they had been registered before the upload."""
+"""A new sound matches accepted uploads as if it had been registered before them."""
 
 from datetime import UTC, datetime
 

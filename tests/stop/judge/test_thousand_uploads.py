@@ -1,4 +1,4 @@
-"""A thousand uploads of one picture (or, on PostgreSQL, at least a hundred) are one item."""
+"""A thousand uploads of one picture (or, on PostgreSQL, at least a hundred) are one review item."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,7 +72,7 @@ def test_flood_of_uploads_of_one_picture_is_one_item(
     )
     released = release_case(first.case, platform)
     decided = {first.case, *released.also}
-    for _ in range(len(encodings) - 1):  # the hashes of the encodings may differ a little
+    for _ in range(len(encodings) - 1):  # encodings with other hashes may be other items
         if (other_picture := next_review(platform)) is not None:
             decided |= {other_picture.case, *release_case(other_picture.case, platform).also}
     assert decided == {one.case for one in decisions}

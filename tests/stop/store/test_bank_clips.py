@@ -29,7 +29,7 @@ from tests.stop.store.bank_stores import (
     claim,
 )
 
-# The first and the third frame have the same hash; the first and the second, the same inner hash.
+# Frames 1 and 3 have the same hash; frames 1 and 2 have the same inner hash.
 VIDEO_PRINT = VideoPrint(
     (
         FramePrint(0, HASH_1, 90, HASH_3),

@@ -71,7 +71,7 @@ def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
 
 
 def test_find_hashes_in_bank_returns_claims_by_hash(bank: BankStore) -> None:
-    """Only hashes of whole pictures are found, of claims in the given bank and states."""
+    """Parts are not found, and neither are claims of other banks or in other states."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
         Registration(claim("a"), (HASH_1,), (HASH_3,)),

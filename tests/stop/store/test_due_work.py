@@ -239,7 +239,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(gate: Stores) -> None:
     queue.lease_deferred_scan(LEASE_DURATION)
     assert queue.hold_retroactively(scan_matches("b"), 9)
     assert not queue.hold_retroactively(scan_matches("b"), 9)
-    queue.finish_deferred_scan("b")  # has no effect after the match
+    queue.finish_deferred_scan("b")  # Finishing has no effect after the match.
     review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
@@ -295,7 +295,7 @@ def test_many_scan_matches_of_one_picture_are_one_item_with_some_bytes(queue: Re
         assert queue.hold_retroactively(scan_matches(case, bits=HASH_2 if number % 2 else near), 3)
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
-    assert kept == ["b", "c", "d", "e"]  # the first three, and one more that differs from b
+    assert kept == ["b", "c", "d", "e"]  # the first three, and one more whose hash differs from b's
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
 
@@ -394,7 +394,7 @@ def test_look_back_is_due_with_the_claim_and_again_after_its_lease_ends(gate: St
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
     queue.finish_look_backs(until, taken)
-    gate.clock.advance(minutes=2)  # the lease of x ends before the look-back was finished
+    gate.clock.advance(minutes=2)  # The lease of x ends; its look-back is not finished.
     until = gate.clock.now() + LEASE_DURATION
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]

@@ -92,7 +92,7 @@ def test_oldest_wait_begins_in_the_review_queue(gate: DatabaseGate) -> None:
 def test_wait_of_a_retroactive_match_begins_when_found(gate: DatabaseGate) -> None:
     gate.record_upload("old", Outcome.LET_THROUGH)
     gate.clock.advance(days=9)
-    with gate.engine.begin() as db:  # as a look-back does
+    with gate.engine.begin() as db:  # Change the row as a look-back does.
         now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=START_TIME.tzinfo)) // timedelta(
             microseconds=1
         )

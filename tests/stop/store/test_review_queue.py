@@ -1,4 +1,4 @@
-"""Tests of ReviewQueue on both databases: waiting, decisions, look-backs, expiry and appeals."""
+"""Tests of ReviewQueue: waiting uploads, decisions, look-backs, expiry and appeals."""
 
 import hashlib
 from dataclasses import replace
@@ -283,11 +283,11 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
         except NoSuchReview:
             continue
         kept += 1
-    assert kept == 4  # the first, and three that differ from the first
+    assert kept == 4  # the first, and three with another hash than the first
 
 
 def quarantine_undecodable(queue: ReviewQueue, case: str, data: bytes) -> None:
-    """Quarantine an upload as the gate does if it cannot decode the file."""
+    """Quarantine an upload as the gate quarantines a file that it cannot decode."""
     whole = Decision(Outcome.HOLD, case)
     file_sha256 = hashlib.sha256(data).digest()
     queue.record_upload(
@@ -332,7 +332,7 @@ def test_bytes_of_unreadable_uploads_are_limited(gate: Stores) -> None:
     assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
     events = [(row.what, row.of, row.details) for row in gate.bank.log(0, 100)]
     assert events[-1] == (NOT_KEPT_EVENT, "c3", {"bytes": 100})
-    # An upload that was decoded has other limits.
+    # This limit does not apply to an upload that was decoded.
     quarantine(queue, waiting_review_of_hash("h"), bytes(500))
     assert has_bytes(queue, "h")
     queue.decide_case("c0", ReviewState.RELEASED, no_effect)
@@ -450,7 +450,7 @@ def test_sound_prints_are_deleted_on_decision_and_expiry(stores_with_claims: Sto
 
 @pytest.fixture
 def stores_with_claims(gate: Stores) -> Stores:
-    """Return stores in whose bank the claims of MATCHES are registered."""
+    """Return stores with the claims of MATCHES registered in their bank."""
     for match in MATCHES:
         gate.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
     return gate
@@ -483,7 +483,7 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
 def test_waiting_upload_gets_matches_of_new_claims(
     stores_with_claims: Stores, found_by: str
 ) -> None:
-    """An upload that a look-back found still waits if only the first claim is withdrawn."""
+    """If only the first claim is withdrawn, an upload found by a look-back continues to wait."""
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     if found_by == "late":
@@ -635,7 +635,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> Non
 
 
 def test_full_disk_quarantines_without_bytes(gate: Stores) -> None:
-    """Uploads are recorded without bytes, and the log names the waiting cases without bytes."""
+    """Uploads are recorded without bytes, and the log names those that wait for review."""
     queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk_space=lambda: False)

@@ -1,4 +1,4 @@
-"""Tests of prepared statements: the same results as SQLAlchemy's, errors, lost connections."""
+"""Tests of prepared statements: agreement with SQLAlchemy, errors, and lost connections."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

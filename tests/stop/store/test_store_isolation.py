@@ -1,4 +1,4 @@
-"""Transactions in PostgreSQL have the expected isolation, whatever the database's default is."""
+"""PostgreSQL transactions have the expected isolation level with any default of the database."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""Opening a file that is no database, is damaged, or may not be accessed, reports the reason."""
+"""Opening a database reports the reason if the file is damaged, inaccessible or no database."""
 
 import os
 import subprocess

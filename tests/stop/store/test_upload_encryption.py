@@ -1,4 +1,4 @@
-"""Tests of UploadCipher, which encrypts and decrypts uploads, and of the files of its keys."""
+"""Tests of UploadCipher (encryption of stored uploads) and of its key files."""
 
 import base64
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_writer_is_not_starved_by_a_busy_one(database_path: Path) -> None:
             began = time.monotonic()
             for number in range(20):
                 BankStore(engine).set_bank(Bank(BankName(f"number {number}")))
-            # SQLite's own retries become so rare that the writer could wait for much longer.
+            # With SQLite's own retries, which become rare, the writer could wait for much longer.
             assert time.monotonic() - began < 20
         finally:
             other.kill()
