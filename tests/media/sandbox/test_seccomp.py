@@ -143,7 +143,7 @@ def test_new_threads_are_allowed_only_on_request_and_new_processes_never(machine
 
 
 def test_calls_of_another_architecture_kill_the_process() -> None:
-    """On another architecture the same numbers mean other calls (on i386, 5 is open)."""
+    """On another architecture the same numbers mean other calls (on i386, 5 means ``open``)."""
     code = seccomp_program(*ARCHITECTURES["x86_64"], threads=False)
     assert filter_verdict(code, 0x40000003, 5) == KILL
     assert (

@@ -83,7 +83,7 @@ def test_refused_upload_that_a_shadow_hook_publishes_is_listed(
     decision = judge_for_shadow_hook(gate_setup, jpeg(her_picture), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
     assert states_of_listed_uploads(gate_setup) == {decision.case: ReviewState.WAITING}
-    # The default of judge_upload is a hook that enforces every decision.
+    # By default, judge_upload judges as for a hook that enforces every decision.
     enforced = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert (enforced.outcome, enforced.listed) == (Outcome.REFUSE, False)
     confirm_case(decision.case, gate_setup.platform)
