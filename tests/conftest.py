@@ -129,7 +129,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"test vectors: {counts}")
 
 
-#: Limits the memory that the results take.
+#: The number of pictures whose SIFT results are cached, which limits the memory.
 _CACHED_PICTURES_MAX = 100
 
 

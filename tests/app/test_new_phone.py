@@ -155,7 +155,7 @@ def _revoke_old_device_by_recovery_sheet(devices: TwoDevices, browser: Browser) 
 
 
 def _make_sheet(devices: TwoDevices) -> str:
-    """Return the text of a new sheet; check that no file of the device has a long part of it."""
+    """Return the text of a new sheet; check that no file of the device contains a part of it."""
     old, page = devices.old, devices.old.page
     old.follow("Start")
     old.press("Your devices", "link")

@@ -54,7 +54,7 @@ def message(relay: Relay) -> SampleMessage:
 
 
 def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
-    """Sweep once a minute; return the number of days in each report that the clock is ahead."""
+    """Sweep once a minute. For each report that the clock is ahead, return by how many days."""
     days_ahead = list[int]()
     for _ in range(minutes):
         try:

@@ -1,4 +1,4 @@
-"""The vectors in tests/vectors/crypto open, verify or are computed again."""
+"""Each vector in tests/vectors/crypto can be opened, verified or computed again."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -446,7 +446,7 @@ def test_keys_stolen_later_do_not_open_earlier_letters() -> None:
     for _ in range(3):
         ana.read(*ben.write(b"ben", b"later"))
         ben.read(*ana.write(b"ana", b"later"))
-    # The state of that time opens the letter, so the failures below prove something.
+    # The state from before the later letters opens the letter, so the failures below count.
     half_opened = open_outer_seal(early_keys[key_id], info, sealed)
     assert open_letter(early_session, half_opened).body == b"early"
     # HPKE alone: the letter was sealed to none of the remaining keys.

@@ -1,4 +1,4 @@
-"""Tests that swapped, changed or forged key bundles, prekeys and receipts are refused."""
+"""Key bundles, prekeys and receipts that were swapped, changed or forged are refused."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -68,7 +68,7 @@ class SharedTallies:
 
     def current(self, target: Target) -> Tally:
         """Return the target's tally, which is empty if its code has changed."""
-        with self._lock:  # code_hash() runs the target, in one thread at a time
+        with self._lock:  # code_hash() runs the target, which only one thread may do at a time
             return tally_of(target.name, code_hash(target), self.tallies)
 
     def add_run(
@@ -123,7 +123,7 @@ def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
 
 
 def parse_output(output: bytes, seconds: float) -> tuple[int, float, int]:
-    """Return inputs, seconds and edges from libFuzzer's output, even if libFuzzer was killed."""
+    """Return inputs and edges from libFuzzer's output, even if it was killed, with ``seconds``."""
     executed = _EXECUTED_LINE.findall(output) or _PROGRESS_LINE.findall(output) or [b"0"]
     return int(executed[-1]), seconds, int((_EDGES_FIELD.findall(output) or [b"0"])[-1])
 

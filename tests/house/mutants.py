@@ -1,4 +1,4 @@
-"""Measure how many mutants of the rules the tests kill (mutation testing).
+"""Measure how many mutants of the rules are killed by the tests (mutation testing).
 
     python -m tests.house.mutants --draw 300 --seed 2026 [--rooms carry crypto] [--least 80]
 

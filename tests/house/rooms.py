@@ -1,7 +1,7 @@
 """Draw the diagram in docs/architecture.md: the packages ("rooms"), and arrows for imports.
 
 ``python -m tests.house.rooms --write`` draws it again from the code. Without an option, the command
-prints how many imports lead from each package to each other one.
+prints the number of imports from each package into every other package.
 """
 
 import ast

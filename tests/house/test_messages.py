@@ -1,4 +1,4 @@
-"""Tests of the catalogues: no missing or extra sentences, translations, and placeholders."""
+"""The catalogues hold exactly the program's sentences, all translated, with their placeholders."""
 
 import re
 from collections import Counter

@@ -76,7 +76,7 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "send/commands/setup.py: question": (),  # constants of the file
     "send/timeline.py: received.state.value": InboxState,
     "terminal/lazy_commands.py: name": (),  # constants of the file
-    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # help_texts() of messages.py
+    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # read by messages.py
     "terminal/progress_bars.py: label": TransferStage,
 }
 _TRANSLATING_FUNCTIONS: Final = frozenset({"translated", "gettext", "say"})

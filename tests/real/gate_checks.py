@@ -65,8 +65,8 @@ def _entry_numbers(platform: Platform) -> list[int]:
 
 
 def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
-    """Yield a fault for each case that is missing, has another decision than the gate answered, or
-    no longer waits for review although it was held and no reviewer has decided.
+    """Yield a fault for each case that is missing, whose decision differs from the gate's
+    answer, or that no longer waits for review although it was held and nobody has decided.
     """
     decided = {"confirm", "release"} & {*story.answered_steps, story.step_in_doubt}
     for case, decision in story.decision_by_case.items():

@@ -90,7 +90,7 @@ def test_held_upload_is_sealed_on_disk_and_a_lost_key_loses_only_the_picture(
 
 
 def test_upload_for_a_deferred_scan_is_stored_only_sealed(tmp_path: Path) -> None:
-    """Unless the upload was scanned already, another process with the gate's key can read it."""
+    """While the upload waits for its scan, a process that has the gate's key can read it."""
     data_folder = tmp_path / "gate"
     data_folder.mkdir()
     (data_folder / "gate.toml").write_text("slow_looks = 5\n")

@@ -155,7 +155,7 @@ def test_relay_stores_no_readable_text_identity_picture_or_key(
     evening: Evening, known_keys: set[bytes]
 ) -> None:
     stored = names_and_contents(evening.relay.folder)
-    assert b"age-encryption.org/v1" in stored  # the search covers the files that still wait
+    assert b"age-encryption.org/v1" in stored  # the search covers blobs that still wait
     with open_vault_of(evening.ana) as vault:
         (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
     assert token_hash(sealed.withdraw_token) in stored  # the search covers the database

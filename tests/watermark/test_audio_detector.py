@@ -1,4 +1,4 @@
-"""Tests of the sound detector: scores of right and innocent copies, and excerpt positions."""
+"""Tests of the sound detector: scores of the true copy and of others, and excerpt positions."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Tests of the picture detector: right and innocent scores, forecasts, and no early keys."""
+"""Tests of the picture detector: scores of the true copy and of others, forecasts, late keys."""
 
 import importlib
 import inspect

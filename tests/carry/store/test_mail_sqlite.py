@@ -343,7 +343,7 @@ def test_rewrite_copies_rows_to_no_other_folder(
 
 
 def test_database_is_rewritten_only_after_a_change(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """The first call does not count: it rewrites what an earlier process may have deleted."""
+    """The first call always rewrites it, because an earlier process may have left deleted rows."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.overwrite_deleted())

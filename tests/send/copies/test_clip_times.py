@@ -1,4 +1,4 @@
-"""Tests that marked clips keep the timing of picture and sound (docs/spec/clip.md, section 5)."""
+"""Marked clips keep the timing of picture and sound (docs/spec/clip.md, section 5)."""
 
 import io
 from collections.abc import Callable

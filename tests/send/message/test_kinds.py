@@ -86,7 +86,7 @@ def test_a_message_may_hold_a_clip_a_picture_and_a_voice_note(
 @pytest.mark.parametrize(
     "place",
     [
-        # Nightly only: ``make test`` traces a clip in tests/transcripts/two_people.txt.
+        # Nightly only, because tests/transcripts/two_people.txt already traces a clip.
         pytest.param(1, id="clip", marks=pytest.mark.nightly),
         pytest.param(2, id="picture"),
         pytest.param(3, id="voice note"),

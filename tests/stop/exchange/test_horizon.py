@@ -96,7 +96,7 @@ def test_old_change_times_are_dropped_without_skipping_changes(
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(days=60)
     oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
-    assert oldest.number == 3  # the newest change time older than 100 days
+    assert oldest.number == 3  # at the last update, the newest change time older than 100 days
     assert change_number_before(oldest.at_s, exchange_setup.exchange) == 0
     assert change_number_before(oldest.at_s + 1, exchange_setup.exchange) == 3
 

@@ -1,4 +1,4 @@
-"""Tests of look-backs, which hold accepted uploads for later claims, and of expiring hashes."""
+"""Look-backs hold uploads that were accepted before a matching claim; old hashes expire."""
 
 from datetime import timedelta
 from typing import Any

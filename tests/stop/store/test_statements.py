@@ -58,7 +58,7 @@ def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
-    """Several rows are inserted together only in SQLite."""
+    """Runs on SQLite, where several rows are inserted together."""
     engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**UPLOAD_ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
@@ -173,7 +173,9 @@ def test_connections_that_the_server_ended_fail_only_one_query(
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     failed = 0
-    for _ in range(8):  # the connection that ended the others may be used first
+    for _ in range(
+        8
+    ):  # the pool may first hand out the connection that ended the others, which still works
         with engine.connect() as db:
             try:
                 ALL_UPLOADS.rows(db)
