@@ -76,9 +76,8 @@ def _trace_found_copy(ana: Walker, leak: Path) -> None:
     _, paper = ana.save_file("Save this finding as PDF")
     assert paper.startswith(b"%PDF-")
     verdict = page.url
-    page.get_by_role(
-        "link", name="How do we know?"
-    ).click()  # the page is optional, so it is not counted
+    # The page is optional, so it is not counted.
+    page.get_by_role("link", name="How do we know?").click()
     page.get_by_role("heading", name="What this does not say").wait_for()
     assert_no_violations(page)
     page.goto(verdict)

@@ -44,9 +44,8 @@ def test_pressing_shift_three_times_blanks_every_page(browser: Browser, tmp_path
         page.add_init_script(_MEASURE_BLANKING)
         page.goto(app.link)
         set_up_at_once(page)
-        page.route(
-            "**/3", lambda route: route.fulfill(status=204)
-        )  # so that the device stays unlocked
+        # So that the device stays unlocked.
+        page.route("**/3", lambda route: route.fulfill(status=204))
         walker, names_by_path = RouteWalker(page, app.address), dict[str, str]()
         for name in sorted(pages - NO_PAGE.keys()):
             names_by_path[_leave_quickly(walker, name)] = name

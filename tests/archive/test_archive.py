@@ -173,9 +173,8 @@ def test_import_into_a_vault_on_disk_restores_the_files(
             exchange.kept_name, exchange.ana
         )
         before = {file.name for file in (tmp_path / "files").iterdir()}
-        assert (
-            sum(name.endswith(".age") for name in before) == 2
-        )  # the text and the picture of the kept message
+        # The text and the picture of the kept message.
+        assert sum(name.endswith(".age") for name in before) == 2
         again = export_tar(fresh)
         assert import_tar(again, fresh).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before
@@ -363,9 +362,8 @@ def test_archive_with_a_flipped_bit_imports_nothing_or_everything(
             refused += 1
             assert stored_contents(fresh) == before, at
         else:
-            assert stored_contents(fresh) == whole, (
-                at
-            )  # the change was in bytes that mean nothing, such as padding
+            # The change was in bytes that mean nothing, such as padding.
+            assert stored_contents(fresh) == whole, at
     assert refused > len(places) * 0.8
 
 

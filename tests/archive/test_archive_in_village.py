@@ -159,9 +159,8 @@ def test_crash_while_importing_imports_all_records_or_none(archived: ArchivedDev
         )
         if not has_finished:
             after = stored_contents(device)[0]
-            assert after in (before, whole[0]), (
-                f"crash point {crash_point}"
-            )  # nothing or everything was imported
+            # Nothing or everything was imported.
+            assert after in (before, whole[0]), f"crash point {crash_point}"
             assert import_tar(archived.tar, device).has_nothing_new == (after == whole[0])
         assert stored_contents(device) == whole, f"crash point {crash_point}"
         return has_finished

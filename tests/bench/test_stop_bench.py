@@ -207,9 +207,8 @@ def test_deferred_scans_account_for_every_upload(tmp_path: Path) -> None:
     gates.fill(tmp_path, 500)
     bodies = forms(gates.pictures()[:8])
     with gates.gate(tmp_path, slow_look=True) as running:
-        count = (
-            drive(running, bodies, 1, 1.0).count + 1
-        )  # the last upload was answered too late to count
+        # The last upload was answered too late to count.
+        count = drive(running, bodies, 1, 1.0).count + 1
         until = time.monotonic() + 60
         while (scans := gates.DeferredScanCounts.of(tmp_path)).made < min(count, 2):
             assert time.monotonic() < until

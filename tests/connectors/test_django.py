@@ -68,9 +68,8 @@ def test_validator_rejects_refused_and_unreadable_files(answers: dict[str, Any])
         assert error["code"] == code
         assert "https://site.example/appeal" in error["message"]
         assert "case number" in error["message"]
-    ((error,),) = answers["validator clip"][
-        "errors"
-    ].values()  # the file has only the first bytes of a clip
+    # The file has only the first bytes of a clip.
+    ((error,),) = answers["validator clip"]["errors"].values()
     assert (error["code"], "case number" in error["message"]) == ("held", True)
 
 

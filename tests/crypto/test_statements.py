@@ -240,9 +240,8 @@ SIGNING_DEVICE = verify_key_bundle(KEY_BUNDLE).devices[0]
 
 
 MAILBOX = MailboxId(b"m" * 16)
-FORGER = DeviceSigner(
-    ACCOUNT, Secret(bytes(32))
-)  # can forge Ed25519 signatures, but has another ML-DSA key
+# Can forge Ed25519 signatures, but has another ML-DSA key.
+FORGER = DeviceSigner(ACCOUNT, Secret(bytes(32)))
 
 
 def prekey_statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:

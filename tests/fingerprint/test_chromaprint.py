@@ -89,9 +89,8 @@ def test_long_sound_is_processed_in_parts() -> None:
 
 
 def test_silence_repeats_one_word() -> None:
-    assert set(our_words(np.zeros(RATE_HZ * 5, np.float32), RATE_HZ).tolist()) == {
-        627_964_279
-    }  # the word of silent rows
+    # The word of silent rows.
+    assert set(our_words(np.zeros(RATE_HZ * 5, np.float32), RATE_HZ).tolist()) == {627_964_279}
 
 
 @pytest.mark.parametrize("count", [0, 1, 4095, 4096, 4096 + 18 * 1365, 4096 + 19 * 1365])

@@ -13,9 +13,8 @@ from tests.fuzz.target import Target
 PACKAGE: Final = Path(__file__).parents[2] / "src" / "entrenous"
 _LIMITS_FILE: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
 _LIMITS_MODULE: Final = "entrenous.base.limits"
-_ERRORS_FILE: Final = (
-    PACKAGE / "base/errors.py"
-)  # formats the messages of errors, and reads no input
+# Formats the messages of errors, and reads no input.
+_ERRORS_FILE: Final = PACKAGE / "base/errors.py"
 
 
 def reached_code(target: Target) -> frozenset[CodeType]:

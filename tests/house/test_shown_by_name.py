@@ -131,9 +131,8 @@ def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
         and getattr(call.args[0], "id", "") in _TRANSLATING_FUNCTIONS
     ):
         return call.args[1]
-    if (
-        name == "say" and "app" not in file.relative_to(SOURCE).parts
-    ):  # in the app, say is a page's gettext
+    # In the app, say is a page's gettext.
+    if name == "say" and "app" not in file.relative_to(SOURCE).parts:
         return None
     if (
         name not in _TRANSLATING_FUNCTIONS

@@ -78,9 +78,8 @@ def finding_for(check: str, result: CheckUpResult) -> CheckUpFinding:
 def test_safe_machine_needs_no_step_and_only_its_program_path_is_not_closed() -> None:
     found = check_up_result()
     closed = {one.check for one in found.advice if one.path is LeakPathState.CLOSED}
-    assert closed == MACHINE_CHECKS - {
-        "program"
-    }  # the check-up cannot see whether a newer version exists
+    # The check-up cannot see whether a newer version exists.
+    assert closed == MACHINE_CHECKS - {"program"}
     assert not found.has_step
     assert {one.undo for one in found.advice} == {None}
 
@@ -127,9 +126,8 @@ def test_open_or_unknown_fact_changes_only_its_own_leak_path_and_gives_a_step(
     assert path_states(facts) == {**path_states(SAFE_MACHINE), check: path_state}
     advice = finding_for(check, check_up_result(facts))
     assert advice.next_step
-    assert bool(advice.undo) is (
-        path_state is LeakPathState.OPEN
-    )  # only a step for an open path has an undo
+    # Only a step for an open path has an undo.
+    assert bool(advice.undo) is (path_state is LeakPathState.OPEN)
     assert advice.closes
 
 

@@ -50,9 +50,8 @@ def test_dropbox_is_known_by_its_settings(home: Path) -> None:
     settings = {"personal": {"path": str(dropbox), "host": 1, "is_team": False}}
     write_file(home / ".dropbox/info.json", json.dumps(settings))
     assert services_found(dropbox / "deep/entrenous", home) == {"Dropbox"}
-    assert (
-        services_found(home / "entrenous", home) == set()
-    )  # ~/.dropbox contains Dropbox's settings, and does not mark a synchronized folder
+    # ~/.dropbox contains Dropbox's settings, and does not mark a synchronized folder.
+    assert services_found(home / "entrenous", home) == set()
 
 
 def test_dropbox_is_known_by_its_marker(home: Path) -> None:

@@ -157,9 +157,8 @@ def test_unsupported_codec_or_sample_rate_is_refused(encoder_arguments: tuple[An
     data = coded(VOICE, 48_000, *encoder_arguments)
     with pytest.raises(UnsupportedSoundCodec):
         read_sound(data)
-    read_sound(
-        merge_streams(encoded_voice("mp4"), data, container="matroska")
-    )  # a supported track beside it is enough
+    # A supported track beside it is enough.
+    read_sound(merge_streams(encoded_voice("mp4"), data, container="matroska"))
 
 
 def test_clip_without_sound_raises_no_sound_found() -> None:

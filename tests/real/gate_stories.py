@@ -226,9 +226,8 @@ class Client:
             raise StepNotDone
         url, body = f"/v1/reviews/{held_cases[-1]}", {"decision": decision}
         answer = web.post(url, json=body, headers=self.operator_headers)
-        self.json_answer(
-            answer, {200, 409} if is_repeated else {200}
-        )  # 409: the case was decided before
+        # 409: the case was decided before.
+        self.json_answer(answer, {200, 409} if is_repeated else {200})
 
     def upload(self, story: Story, web: httpx.Client) -> None:
         """Upload the story's file, and record a fault if the decision is wrong."""

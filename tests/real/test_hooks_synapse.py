@@ -187,9 +187,8 @@ def headers_of(user_name: str, initial_data: Path) -> dict[str, str]:
 
 def _wait_until_serving(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 180
-    with (
-        httpx.Client() as web
-    ):  # one client for all tries, because creating a client takes as long as a try
+    # One client for all tries, because creating a client takes as long as a try.
+    with httpx.Client() as web:
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 web.get(f"{url}/_matrix/client/versions")

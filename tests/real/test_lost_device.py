@@ -333,9 +333,8 @@ def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: Dev
     for passphrase, other in ((PASSPHRASE, OTHER_PASSPHRASE), (OTHER_PASSPHRASE, PASSPHRASE)):
         with ana.unlock_device(passphrase) as (device, unlocked):
             change_passphrase(unlocked, other, device)
-    ana.courier.replace_unlock_token(
-        first, address.owner
-    )  # the first token again, as after a restore from a backup
+    # The first token again, as after a restore from a backup.
+    ana.courier.replace_unlock_token(first, address.owner)
     with ana.unlock_device() as (device, unlocked):
         assert not unlocked.part.outdated
         fetch_messages(device)
@@ -351,9 +350,8 @@ def test_device_missing_from_a_restored_relay_is_unknown_but_not_locked(
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
-            database.execute(
-                f"DELETE FROM {table}"
-            )  # the first token again, as after a restore from a backup
+            # The first token again, as after a restore from a backup.
+            database.execute(f"DELETE FROM {table}")
         database.commit()
     for _ in range(2):
         with pytest.raises(MailboxUnknown), ana.open_device():

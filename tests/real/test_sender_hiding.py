@@ -240,9 +240,8 @@ def people_by_value(log: RelayLog, feature: str) -> dict[object, set[str]]:
 
 def test_log_is_complete(log: RelayLog) -> None:
     """The relay recorded all messages, and requests of every owner."""
-    assert (
-        len(log.messages) >= MESSAGE_COUNT
-    )  # and some that devices send to deliver new send tokens
+    # And some that devices send to deliver new send tokens.
+    assert len(log.messages) >= MESSAGE_COUNT
     assert {owner for owner, _ in log.own_requests()} == set(log.names_by_mailbox.values())
     assert all(one.sender != one.recipient for one in log.messages)
 

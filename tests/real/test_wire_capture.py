@@ -116,9 +116,8 @@ def test_nothing_on_the_wire_can_be_read(day: Day) -> None:
     assert sum(map(len, flows)) > 300_000
     assert any(b"PUT /v1/mailboxes/" in flow for flow in flows)
     assert any(b"age-encryption.org/v1" in flow for flow in flows)
-    assert not any(
-        b"content-encoding" in flow.lower() for flow in flows
-    )  # compression would hide text
+    # Compression would hide text.
+    assert not any(b"content-encoding" in flow.lower() for flow in flows)
     assert find_private_bytes(day, *flows) == []
 
 

@@ -49,9 +49,8 @@ def test_interrupted_erasure_leaves_the_whole_case(
         monkeypatch.setattr(device.vault, "delete_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             erase_case(case.name, device)
-    with device_with(
-        unlock_vault(tmp_path / "home", PASSPHRASE)
-    ) as device:  # opening deletes unknown files
+    # Opening deletes unknown files.
+    with device_with(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)
         assert (device.vault.get(CASES_TABLE, case.name), sealed_files(tmp_path)) == (None, [])

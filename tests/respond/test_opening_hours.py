@@ -94,9 +94,8 @@ def test_span_until_midnight_ends_at_midnight() -> None:
 
 def test_line_with_a_holiday_calendar_is_closed_on_public_holidays() -> None:
     bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
-    christmas = utc_time(
-        2026, 12, 25, 11
-    )  # a Friday; Monday 28 December is Boxing Day's substitute
+    # A Friday; Monday 28 December is Boxing Day's substitute.
+    christmas = utc_time(2026, 12, 25, 11)
     assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc_time(
         2026, 12, 29, 10
     )

@@ -312,9 +312,8 @@ def test_a_hello_waits_for_its_token_registration_and_delays_only_that_contact(
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, dan)
         assert ben.received_count() == 1
-        assert (
-            fetch_messages(dan.device).came == 0
-        )  # the picture waits behind the hello, the letter that introduces Ana to Dan
+        # The picture waits behind the hello, the letter that introduces Ana to Dan.
+        assert fetch_messages(dan.device).came == 0
     assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received_count() == 1
@@ -346,9 +345,8 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> N
     friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         ana.send(SMALL_PICTURE, ben)
-    assert (
-        len(ana.vault._files) == 3
-    )  # the original, the sealed copy, and a sealed file with the text and the list of files
+    # The original, the sealed copy, and a sealed file with the text and the list of files.
+    assert len(ana.vault._files) == 3
     friends.reconnect(RELAY_URL)
     flush_outbox(ana.device)
     assert list(ana.vault._files.values()) == [SMALL_PICTURE]

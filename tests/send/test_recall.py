@@ -42,9 +42,8 @@ from tests.village.malicious_relay import HonestCall, changed_answer_trick, erro
 
 pytestmark = pytest.mark.slow
 
-FORGOTTEN_BY_RELAY = error_trick(
-    NoSuchEnvelope()
-)  # the answer of a relay that has deleted the record of a copy
+# The answer of a relay that has deleted the record of a copy.
+FORGOTTEN_BY_RELAY = error_trick(NoSuchEnvelope())
 
 
 def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network) -> None:

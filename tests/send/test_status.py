@@ -73,9 +73,8 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
         assert copy_state(ana) is EnvelopeState.WAITING
         friends.clock.advance(days=1)
         fetch_messages(ana.device)
-        assert (
-            count_status_queries(ana) == 1
-        )  # Ana's clock counts as implausible after a long absence
+        # Ana's clock counts as implausible after a long absence.
+        assert count_status_queries(ana) == 1
         friends.clock.advance(hours=1)
         assert count_status_queries(ana) == 0
     assert copy_state(ana) is EnvelopeState.EXPIRED

@@ -30,9 +30,8 @@ def test_flood_is_one_review_item_and_released_together(
     assert set(released.also) == {decision.case for decision in decisions[1:]}
     for decision in decisions:
         assert gate_setup.platform.reviews.review(decision.case).state is ReviewState.RELEASED
-    assert (
-        gate_setup.platform.bank.claim(claim).disputes == 1
-    )  # releasing the whole flood counts as one dispute
+    # Releasing the whole flood counts as one dispute.
+    assert gate_setup.platform.bank.claim(claim).disputes == 1
     assert gate_setup.platform.bank.bank(RELEASED_BANK)
     assert judge_upload(jpeg(her_picture, 50), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
@@ -83,6 +82,5 @@ def test_repeated_crops_and_unreadable_uploads_are_held(
             judge_upload(screenshot_crop(her_picture), gate_setup.platform).outcome is Outcome.HOLD
         )
         assert judge_upload(jpeg(her_picture)[:9000], gate_setup.platform).outcome is Outcome.HOLD
-    assert (
-        gate_setup.platform.reviews.count_waiting_items() == 3
-    )  # two crops and one unreadable file
+    # Two crops and one unreadable file.
+    assert gate_setup.platform.reviews.count_waiting_items() == 3

@@ -81,9 +81,8 @@ def test_new_opinions_suspend_a_claim_that_a_reviewer_confirmed(
         -1
     ] is ClaimState.SUSPENDED
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert (
-        submit_opinion(gate_setup, claim, Stance.DISPUTED, 1) is ClaimState.CONFIRMED
-    )  # this partner already opposed the claim
+    # This partner already opposed the claim.
+    assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 1) is ClaimState.CONFIRMED
     assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 4) is ClaimState.SUSPENDED
 
 

@@ -282,9 +282,8 @@ def test_later_confirmation_overrules_a_release_of_the_same_upload(
     release_case(refused.case, gate_setup.platform)
     assert judge_upload(edited, gate_setup.platform).outcome is Outcome.LET_THROUGH
     gate_setup.clock.advance(minutes=1)
-    gate_setup.protect(
-        her_picture, parts=False
-    )  # because of this new claim, the upload is held again
+    # Because of this new claim, the upload is held again.
+    gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_upload(edited, gate_setup.platform).case, gate_setup.platform)
     assert judge_upload(edited, gate_setup.platform).outcome is Outcome.REFUSE
 

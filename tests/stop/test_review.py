@@ -145,9 +145,8 @@ def test_unreadable_file_passes_after_its_release(
     release_case(case, gate_setup.platform)
     assert judge_upload(cut, gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert dry_run(cut, gate_setup.platform).outcome is Outcome.LET_THROUGH
-    assert (
-        judge_upload(cut[:-1], gate_setup.platform).outcome is Outcome.HOLD
-    )  # only the released bytes pass
+    # Only the released bytes pass.
+    assert judge_upload(cut[:-1], gate_setup.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.slow

@@ -34,9 +34,8 @@ def test_printing_to_a_full_disk_raises_incomplete_output(
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
             print_answer()
-        with Path(os.devnull).open(
-            "w"
-        ) as nowhere:  # receives the output that the full device refused
+        # Receives the output that the full device refused.
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), full.fileno())
 
 

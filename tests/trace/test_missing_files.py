@@ -70,9 +70,8 @@ def test_a_missing_clip_file_does_not_stop_other_traces(deleted_file: str) -> No
     slope = np.tile(np.arange(200, dtype=np.uint8)[:, None], (120, 1, 3))
     stranger = trace_picture(encode_jpeg(Image.fromarray(slope)), device).trace
     assert stranger.verdict.finding is Finding.NOBODY
-    assert stranger.lost == (
-        (gone.id,) if deleted_file == "survey" else ()
-    )  # the missing clip might have matched
+    # The missing clip might have matched.
+    assert stranger.lost == ((gone.id,) if deleted_file == "survey" else ())
     assert trace_picture(still.data, device).trace.verdict.named == (CARO,)
     for found in (clip.data, encode_screenshot(frames[6], 95)):
         trace = trace_file(found, device).trace

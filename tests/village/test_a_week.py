@@ -134,9 +134,8 @@ def test_an_unused_token_reveals_only_the_day_of_its_registration(week: Recorded
                 groups.setdefault((row.mailbox, *times), set()).add(row.lock)
     batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.token_batches()]
     seen = all_locks(groups)
-    for (
-        locks
-    ) in groups.values():  # each group contains whole batches, except for used and dropped tokens
+    # Each group contains whole batches, except for used and dropped tokens.
+    for locks in groups.values():
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
     batch_counts = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]
     assert max(batch_counts) >= 2  # some group contains several batches, which cannot be told apart

@@ -284,9 +284,8 @@ def test_letters_in_order_leave_only_the_two_newest_keys(ana: Person, ben: Perso
         for one, other in ((ana, ben), (ben, ana)):
             one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
-    assert (
-        peer_xwing_key_count(ben) == 2
-    )  # the key of Ana's last letter, and the newer key that Ben sent
+    # The key of Ana's last letter, and the newer key that Ben sent.
+    assert peer_xwing_key_count(ben) == 2
 
 
 @pytest.mark.threat("later-theft")

@@ -258,8 +258,7 @@ def test_two_devices_of_one_person_share_one_opening(first_device: str) -> None:
         InboxState.USED_UP,
         InboxState.ELSEWHERE,
     )
-    assert ben.send(SMALL_PICTURE, ana).devices == {
-        "ana": 2
-    }  # without a limit, each device can open its copy
+    # Without a limit, each device can open its copy.
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     catch_up(ana, phone)
     assert {len(one.open_newest().files) for one in (ana, phone)} == {1}

@@ -110,9 +110,8 @@ def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None
             threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
                 thread.start()
-            time.sleep(
-                0.2 + 0.13 * round_number
-            )  # short, as a mailbox holds at most 2,000 messages
+            # Short, as a mailbox holds at most 2,000 messages.
+            time.sleep(0.2 + 0.13 * round_number)
             process.send_signal(signal.SIGKILL)
             for thread in threads:
                 thread.join()

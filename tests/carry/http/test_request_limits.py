@@ -48,9 +48,8 @@ def test_relay_that_accepts_no_new_mailboxes_serves_existing_ones() -> None:
     assert new.status_code == 409
     assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
     courier = memory_courier({URL: relay_app(relay)})
-    courier.create_mailbox(
-        URL, message.mailbox, message.owner
-    )  # a repeat: the mailbox exists already
+    # A repeat: the mailbox exists already.
+    courier.create_mailbox(URL, message.mailbox, message.owner)
     courier.post(URL, message.token, message.new_envelope())
 
 

@@ -170,9 +170,8 @@ def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay:
         vault_unlock(5, 2, 1),
         vault_unlock(5, 3, 1, 2),
     ):
-        run_sync(
-            record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, unlock, relay)
-        )  # each after the first is sent as if the previous answer was lost
+        # Each after the first is sent as if the previous answer was lost.
+        run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, unlock, relay))
     assert request_try(relay, 1).tries_left == 9
     for refused in (
         vault_unlock(5, 4),

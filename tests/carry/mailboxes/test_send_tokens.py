@@ -85,9 +85,8 @@ def test_batch_token_admits_one_envelope(message: SampleMessage, relay: Relay) -
     assert change_tokens(message, relay, token_hashes(1, 2)) == 2
     envelope = message.envelope(blobs=False)
     assert run(accept(envelope, numbered_token(1), relay))
-    assert not run(
-        accept(envelope, numbered_token(1), relay)
-    )  # a repeated post needs no valid token
+    # A repeated post needs no valid token.
+    assert not run(accept(envelope, numbered_token(1), relay))
     assert (is_token_valid(message, 1, relay), is_token_valid(message, 2, relay)) == (False, True)
 
 

@@ -362,8 +362,7 @@ def test_full_disk_is_reported_and_no_bytes_are_kept(tmp_path: Path) -> None:
             asyncio.run(store.store("name", stream(BLOB), BLOB_SHA256))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (
-        sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
-    )  # the bytes are gone before the blob is dropped
+    # The bytes are gone before the blob is dropped.
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
     asyncio.run(store.drop("name"))
     assert list(tmp_path.iterdir()) == []

@@ -263,9 +263,8 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
             await waiting
         return time.monotonic() - began
 
-    assert (
-        asyncio.run(run_scenario()) < 6
-    )  # without the stop, the read would wait for twelve seconds
+    # Without the stop, the read would wait for twelve seconds.
+    assert asyncio.run(run_scenario()) < 6
 
 
 @pytest.mark.real

@@ -116,9 +116,8 @@ def test_withdrawal_is_served_until_the_partner_reads_on_and_then_deleted(
         {"feedbackValue": "NotBlocked", "tags": ["withdrawn"], "source": "our-gate"}
     ]
     exchange_setup.clock.advance(seconds=5)
-    assert fetch_all(web, key, start)[0] == {
-        fake_hash(1).hex(): "Withdrawn"
-    }  # the client repeats the request
+    # The client repeats the request.
+    assert fetch_all(web, key, start)[0] == {fake_hash(1).hex(): "Withdrawn"}
     assert fetch_all(web, key, page["nextSetTimestamp"])[0] == {}
     assert not exchange_setup.is_on_disk(fake_hash(1))
 
@@ -492,9 +491,8 @@ def test_old_opinions_do_not_undo_a_later_confirmation(exchange_setup: ExchangeS
         opinions.record(partner, {claim: Stance.DISPUTED})
     exchange_setup.bank.apply_event(claim, ClaimEvent.CONFIRM)
     opinions.record(partners[3], {claim: Stance.CONFIRMED})
-    opinions.record(
-        partners[0], {claim: Stance.NOT_INTIMATE}
-    )  # this partner already opposed the claim
+    # This partner already opposed the claim.
+    opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})
     assert exchange_setup.bank.claim(claim).state is ClaimState.CONFIRMED
     opinions.record(partners[4], {claim: Stance.DISPUTED})
     assert exchange_setup.bank.claim(claim).state is ClaimState.SUSPENDED

@@ -38,9 +38,8 @@ def copy_recipients(ledger: VaultLedger, number: int, place: int = 0) -> list[st
 def test_batches_follow_the_messages_own_copies_in_order(ledger: VaultLedger) -> None:
     ledger.store_message(make_message(1))
     ledger.store_message(make_message(2))
-    for start in range(
-        1, 400, 3
-    ):  # the start numbers have one to three digits, and must not be sorted as text
+    # The start numbers have one to three digits, and must not be sorted as text.
+    for start in range(1, 400, 3):
         ledger.put_copy_batch(
             make_message(1).id, 0, start, make_copies(*(f"p{start + k}" for k in range(3)))
         )

@@ -146,6 +146,5 @@ def test_calls_of_another_architecture_kill_the_process() -> None:
     """On another architecture the same numbers mean other calls (on i386, 5 means ``open``)."""
     code = seccomp_program(*ARCHITECTURES["x86_64"], threads=False)
     assert filter_verdict(code, 0x40000003, 5) == KILL
-    assert (
-        filter_verdict(code, ARCHITECTURES["x86_64"][1], 0x40000000) == REFUSE_EPERM
-    )  # the bit that marks x32 calls
+    # The bit that marks x32 calls.
+    assert filter_verdict(code, ARCHITECTURES["x86_64"][1], 0x40000000) == REFUSE_EPERM

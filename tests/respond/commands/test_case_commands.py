@@ -90,9 +90,8 @@ def test_invalid_time_is_refused_and_the_error_names_the_expected_form(
 ) -> None:
     def stored_case() -> dict[str, object]:
         shown = cli("case", "show", case_name)
-        return {
-            name: value for name, value in shown.items() if name != "next"
-        }  # "next" depends on the time
+        # "next" depends on the time.
+        return {name: value for name, value in shown.items() if name != "next"}
 
     before = stored_case()
     commands = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))

@@ -207,9 +207,8 @@ def test_reappearance_is_reported_once_and_recorded_in_the_case(watcher: PageWat
     links = len(custody_chain(find_case(watcher.case, device).name, device))
     assert watcher.check_state(days=2) == ("gone", "not-found")
     assert watcher.check_due(days=2)[0].is_back is False
-    assert (
-        len(custody_chain(find_case(watcher.case, device).name, device)) == links
-    )  # a check adds no link
+    # A check adds no link.
+    assert len(custody_chain(find_case(watcher.case, device).name, device)) == links
     watcher.site.pages["/post"] = page
     (back,) = watcher.check_due(days=2)
     assert (back.record.state.value, back.is_back) == ("still there", True)

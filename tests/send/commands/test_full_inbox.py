@@ -232,9 +232,8 @@ def test_inbox_is_filtered_by_people_and_circles(cli: CommandLine) -> None:
     cli.run("ben", "person", "block", "ana")
     assert message_names_from("ana") == message_names_from("choir") == [message_by_sender["ana"]]
     cli.run("ben", "person", "forget", "caro")
-    assert message_names_from("caro") == [
-        message_by_sender["caro"]
-    ]  # the list still shows a forgotten sender's name
+    # The list still shows a forgotten sender's name.
+    assert message_names_from("caro") == [message_by_sender["caro"]]
     assert cli.run("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(
         message_names_from("ana")[0]
     )

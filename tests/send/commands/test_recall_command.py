@@ -176,9 +176,8 @@ def test_recall_before_the_first_view_deletes_the_shares_within_a_second(
     cli: WatchedCommandLine,
 ) -> None:
     """The time includes unlocking the vault. Only the fastest of three runs counts."""
-    cli.monkeypatch.setattr(
-        vault_folder, "stretch_passphrase", stretch_passphrase
-    )  # derive the key at each unlock, without a cache
+    # Derive the key at each unlock, without a cache.
+    cli.monkeypatch.setattr(vault_folder, "stretch_passphrase", stretch_passphrase)
     durations_s = list[float]()
     for _ in range(3):
         name = cli.send_to_all()

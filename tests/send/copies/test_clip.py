@@ -67,9 +67,8 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
             mark_or_prepare()
     assert [cut.stop_s for cut in selections] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
-    silent = encode_clip(
-        hand_held_frames(size=FRAME_SIZE, seconds=2.0)
-    )  # a clip without sound may be longer
+    # A clip without sound may be longer.
+    silent = encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0))
     next(mark_clip_copies(silent, RECIPIENTS, device))
 
 

@@ -244,9 +244,8 @@ def test_mailboxes_prepared_before_a_loss_are_not_used(network: Network) -> None
     prepare_move(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    with pytest.raises(
-        WaitsForDevices, match="tablet"
-    ):  # the mailbox that the tablet prepared earlier does not count
+    # The mailbox that the tablet prepared earlier does not count.
+    with pytest.raises(WaitsForDevices, match="tablet"):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(tablet, ana)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)

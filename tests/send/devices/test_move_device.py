@@ -128,9 +128,8 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(network: Netw
     ana, ben = network["ana"], network["ben"]
     before = mailbox_address_of(ana)
     move_and_unlock(ana)
-    with ben.courier.replace_calls(
-        waiting_envelopes=lambda *_: []
-    ):  # Ben's relay withholds his letters
+    # Ben's relay withholds his letters.
+    with ben.courier.replace_calls(waiting_envelopes=lambda *_: []):
         for day in range(3):
             ben.send(SMALL_PICTURE, ana)
             assert ana.received_count() == day + 1
@@ -356,9 +355,8 @@ def test_invalid_moves_are_refused_and_a_repeated_move_is_accepted(network: Netw
     with pytest.raises(MasterKeyNotHere):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert move_all_devices(OTHER_RELAY_URL, sheet, ana.device).relay_url == OTHER_RELAY_URL
-    assert (
-        move_all_devices(OTHER_RELAY_URL, None, ana.device).before == RELAY_URL
-    )  # repeated: the same result
+    # Repeated: the same result.
+    assert move_all_devices(OTHER_RELAY_URL, None, ana.device).before == RELAY_URL
 
 
 def test_recovery_sheet_allows_a_move_from_a_vanished_relay(network: Network) -> None:
@@ -414,9 +412,8 @@ def test_old_relay_refuses_unlocks_of_backups_after_the_move(network: Network) -
     )
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ana)
-    assert [one.overtaken for one in former_addresses(ana.device)] == [
-        False
-    ]  # the vault still unlocks through the old relay
+    # The vault still unlocks through the old relay.
+    assert [one.overtaken for one in former_addresses(ana.device)] == [False]
     assert next_relay_lock(ana.device) is not None
     clear_next_relay_lock(ana.device)
     catch_up(ana)

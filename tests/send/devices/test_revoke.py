@@ -208,9 +208,8 @@ def test_device_with_an_unknown_close_token_is_revoked_by_the_device_that_linked
     assert pending_device_mailbox_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
-    watch.device.courier.waiting_envelopes(
-        RELAY_URL, mail.mailbox, mail.owner, 0
-    )  # the mailbox still exists
+    # The mailbox still exists.
+    watch.device.courier.waiting_envelopes(RELAY_URL, mail.mailbox, mail.owner, 0)
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting_envelopes(RELAY_URL, mail.mailbox, mail.owner, 0)
@@ -278,9 +277,8 @@ def test_refused_revocation_is_reported_and_retried(network: Network) -> None:
     assert fetch_messages(tablet.device).problems == (), "the problem is reported only once"
     mail = own_device(phone.device).home
     assert mail.close is not None
-    phone.device.courier.close_mailbox(
-        RELAY_URL, mail.mailbox, mail.close
-    )  # a revocation with the phone's sheet does the same
+    # A revocation with the phone's sheet does the same.
+    phone.device.courier.close_mailbox(RELAY_URL, mail.mailbox, mail.close)
     network.clock.advance(hours=2)
     catch_up(ana, tablet)
     assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()

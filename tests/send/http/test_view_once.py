@@ -55,9 +55,8 @@ def cli(
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(
-        view_once, "_SHOW_BUTTON_TIMEOUT_S", 60
-    )  # a failing test should not wait for long
+    # A failing test should not wait for long.
+    monkeypatch.setattr(view_once, "_SHOW_BUTTON_TIMEOUT_S", 60)
     monkeypatch.setattr(view_once, "VIEW_PAGE_SECONDS", 60)
     return cli
 

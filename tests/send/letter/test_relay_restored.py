@@ -62,9 +62,8 @@ def test_a_revoked_device_is_revoked_again_after_a_restore() -> None:
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
     restorable.restore()
-    assert (
-        phone.device.courier.waiting_envelopes(url, mailbox, owner, 0) == []
-    )  # the restore brought the mailbox back
+    # The restore brought the mailbox back.
+    assert phone.device.courier.waiting_envelopes(url, mailbox, owner, 0) == []
     fetch_messages(ana.device)
     assert device_overview(ana.device).to_close == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):

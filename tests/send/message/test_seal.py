@@ -34,9 +34,8 @@ from entrenous.send.message.make import (
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Network, Person
 
-LARGE_FILE = (
-    bytes(range(256)) * 68_000
-)  # larger than 16 MiB: its ciphertext is written to the vault in chunks
+# Larger than 16 MiB: its ciphertext is written to the vault in chunks.
+LARGE_FILE = bytes(range(256)) * 68_000
 
 
 def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:

@@ -37,9 +37,8 @@ def test_each_member_of_a_large_circle_gets_a_separate_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The message is only a text; ``python -m bench.send`` sends a picture to 256 people."""
-    monkeypatch.setattr(
-        prekeys, "ONE_TIME_KEYS_MAX", 2
-    )  # fewer keys, so that setting up the people is quicker
+    # Fewer keys, so that setting up the people is quicker.
+    monkeypatch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)
     network, ana, people = network_with_large_circle()
     recipients, expires_at = (
         resolve_recipients(["city"], ana.device),

@@ -263,9 +263,8 @@ def test_last_user_of_an_invite_can_write_after_being_greeted(
     of_caro = add_person(link, "ben", caro.device)
     assert not would_relay_accept_next_letter(of_caro, caro.device)
     with caro.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay"))):
-        assert would_relay_accept_next_letter(
-            of_caro, caro.device
-        )  # an unreachable relay does not count as a refusal
+        # An unreachable relay does not count as a refusal.
+        assert would_relay_accept_next_letter(of_caro, caro.device)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert would_relay_accept_next_letter(of_caro, caro.device)

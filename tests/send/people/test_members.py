@@ -123,9 +123,8 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Network) -> None:
     assert (doubt.who, doubt.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
         assert reason in doubt.why
-    with pytest.raises(
-        ConfirmedNameNotRecipient, match="goes to family"
-    ):  # the error names the circle, not the members
+    # The error names the circle, not the members.
+    with pytest.raises(ConfirmedNameNotRecipient, match="goes to family"):
         inspect_draft(family_draft(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):

@@ -137,9 +137,8 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     seed = issued_range(ben).seed
-    monkeypatch.setattr(
-        relay_send_tokens, "TOKENS_PER_MAILBOX_MAX", 100
-    )  # a low limit, which this test reaches
+    # A low limit, which this test reaches.
+    monkeypatch.setattr(relay_send_tokens, "TOKENS_PER_MAILBOX_MAX", 100)
     for _ in range(TOKEN_RANGE_SIZE - 1):
         send_text(ana, "ben")
     problems = fetch_messages(ben.device).problems

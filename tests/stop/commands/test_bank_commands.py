@@ -190,9 +190,8 @@ def test_partners_are_added_listed_and_dropped(gate_cli: Any) -> None:
     assert json.loads(said)["partners"] == [{"name": "another", "key": PARTNER_KEY}]
     assert (status, gate_cli("partner", "list")[1]) == (0, f"another: {PARTNER_KEY}\n")
     for name, key in (("other", PARTNER_KEY), ("another", "0c" * 32)):
-        assert (
-            gate_cli("partner", "add", name, key)[0] == 3
-        )  # a name has one key, and a key has one name
+        # A name has one key, and a key has one name.
+        assert gate_cli("partner", "add", name, key)[0] == 3
     assert gate_cli("partner", "add", "another", PARTNER_KEY)[0] == 0
     assert gate_cli("partner", "add", "other", "0c" * 32)[0] == 0
     assert gate_cli("partner", "drop", "other")[0] == 0

@@ -270,9 +270,8 @@ def test_unreadable_records_are_not_withdrawn(exchange_setup: ExchangeSetup) -> 
     with pytest.raises(SourceUnreachable):
         fetch(exchange_setup, ScriptedSource([unreadable, rest], zero, fails_before=1))
     exchange_setup.clock.advance(hours=1)
-    done = fetch(
-        exchange_setup, ScriptedSource([unreadable, rest], zero)
-    )  # continues the generation of the failed fetch
+    # Continues the generation of the failed fetch.
+    done = fetch(exchange_setup, ScriptedSource([unreadable, rest], zero))
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
     assert len(protected_hashes(exchange_setup)) == 30
     # All records of the next generation are readable.

@@ -68,9 +68,8 @@ def test_late_commit_is_dated_after_queried_times(exchange_setup: ExchangeSetup)
     update_exchange_state(exchange_setup.exchange)
     assert change_number_before(asked_s, exchange_setup.exchange) == 1
     exchange_setup.clock.advance(seconds=-9)
-    exchange_setup.feed.put_claim(
-        "late", fake_hash(2)
-    )  # written by a process whose clock is behind
+    # Written by a process whose clock is behind.
+    exchange_setup.feed.put_claim("late", fake_hash(2))
     exchange_setup.clock.advance(seconds=20)
     update_exchange_state(exchange_setup.exchange)
     assert change_number_before(asked_s, exchange_setup.exchange) == 1

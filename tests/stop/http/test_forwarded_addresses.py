@@ -118,9 +118,8 @@ def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
         assert send_claims(other_client, range(9, 12), **forged) == [429] * 3
         assert send_claims(client, range(20, 24), **forged) == [201] * 3 + [429]
         assert other_client.get("/v1/status").json()["state"] == "serving"
-        assert 429 in (
-            _send_wrong_key(other_client) for _ in range(60)
-        )  # ten wrong keys are allowed at once, then one every six seconds
+        # Ten wrong keys are allowed at once, then one every six seconds.
+        assert 429 in (_send_wrong_key(other_client) for _ in range(60))
         assert _send_wrong_key(client) == 401
     assert log.read_text() == ""
 
@@ -157,9 +156,8 @@ def test_limits_count_only_readable_addresses_from_trusted_proxies(tmp_path: Pat
             send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(entry)
         ]
         assert answers == [[201]] * 3 + [[429]]
-        networks = [
-            f"2001:db8:0:1::{number}" for number in range(4)
-        ]  # addresses of one /64 network
+        # Addresses of one /64 network.
+        networks = [f"2001:db8:0:1::{number}" for number in range(4)]
         answers = [
             send_claims(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
             for n, address in enumerate(networks)
@@ -185,9 +183,8 @@ def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> 
                     continue
             assert answer.status == 429
             retry_after_s = int(answer.headers["Retry-After"])
-            hours_begun += (
-                retry_after_s > wait_s
-            )  # a new clock hour began, and it allows twenty more claims
+            # A new clock hour began, and it allows twenty more claims.
+            hours_begun += retry_after_s > wait_s
             wait_s = retry_after_s
         conn.close()
         assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)

@@ -155,9 +155,8 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     )
     assert metric_value(metrics, "reviews_waiting") == 0
     assert metric_value(metrics, "review_oldest_seconds") == 0
-    assert (
-        metric_value(metrics, "hashes") >= 2
-    )  # the hashes of the registered picture and of the confirmed upload
+    # The hashes of the registered picture and of the confirmed upload.
+    assert metric_value(metrics, "hashes") >= 2
     assert metric_value(metrics, "index_hashes", where="file") == 0
     assert metric_value(metrics, "index_hashes", where="later") == metric_value(metrics, "hashes")
     assert metric_value(metrics, "index_bytes") > 0

@@ -83,9 +83,8 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
         gate=device_gate,
         device=new_device(),
     )
-    platform_without_floods = replace(
-        platform, limits=GateLimits(held_per_hash=PAIR_COUNT + 1)
-    )  # so that no flood begins
+    # So that no flood begins.
+    platform_without_floods = replace(platform, limits=GateLimits(held_per_hash=PAIR_COUNT + 1))
     app = gate_app(platform_without_floods, GateAccess(access.operator, Secret(b"u")))
     bodies = {"held": padded_jpeg(her_picture), "accepted": padded_jpeg(other_picture)}
     took: dict[str, list[float]] = {"held": [], "accepted": []}

@@ -173,9 +173,8 @@ def test_connections_that_the_server_ended_fail_only_one_query(
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     failed = 0
-    for _ in range(
-        8
-    ):  # the pool may first hand out the connection that ended the others, which still works
+    # The pool may first hand out the connection that ended the others, which still works.
+    for _ in range(8):
         with engine.connect() as db:
             try:
                 ALL_UPLOADS.rows(db)

@@ -33,16 +33,14 @@ class Oracle:
 
     network: AttackedNetwork
     violations: list[str] = field(default_factory=list)
-    opening_limits: dict[bytes, int | None] = field(
-        default_factory=dict
-    )  # the limit of openings of each message
+    # The limit of openings of each message.
+    opening_limits: dict[bytes, int | None] = field(default_factory=dict)
     _ended: set[tuple[str, bytes]] = field(default_factory=set)  # pairs of a device and a message
     _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
     _identities: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
     _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)
-    _key_owners: dict[bytes, str] = field(
-        default_factory=dict
-    )  # the name of the person of each X-Wing key
+    # The name of the person of each X-Wing key.
+    _key_owners: dict[bytes, str] = field(default_factory=dict)
 
     def check_devices(self) -> None:
         """Check the inbox, the contacts and the keys of every device."""

@@ -282,9 +282,8 @@ STEP_WEIGHTS: Final[dict[Step, int]] = {
     Siege.delete_mailbox: 1,
     Siege.advance_clock: 4,
 }
-Plan = tuple[
-    frozenset[str], frozenset[Step]
-]  # calls to tamper with more often, and steps to take more often
+# Calls to tamper with more often, and steps to take more often.
+Plan = tuple[frozenset[str], frozenset[Step]]
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),
     "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.send})),

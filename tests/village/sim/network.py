@@ -13,9 +13,8 @@ from tests.village.sim.faults import NO_FAULTS, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
 _TIMEOUT_S = 30.0  # how long a device waits for an answer
-AnswerRequest = Callable[
-    [httpx.Request], httpx.Response | None
-]  # returns None if the relay is down or crashes
+# Returns None if the relay is down or crashes.
+AnswerRequest = Callable[[httpx.Request], httpx.Response | None]
 
 
 @dataclass

@@ -32,9 +32,8 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, relay_url_of
 
 _MESSAGE_TABLE: Final = "message"  # the name of the ledger's table
-_RELAY_RETENTION: Final = timedelta(
-    days=30
-)  # the least time for which a relay keeps ended envelopes
+# The least time for which a relay keeps ended envelopes.
+_RELAY_RETENTION: Final = timedelta(days=30)
 _SENDER_ENDED_STATES: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED)
 _USED_UP_STATES: Final = (InboxState.USED_UP, InboxState.ELSEWHERE)
 Group = tuple[MessageId, PersonId]  # openings are counted for each message and person
@@ -53,9 +52,8 @@ class Oracle:
     checks_held: int = 0
     drafts: dict[MessageId, Draft] = field(default_factory=dict)
     groups: dict[EnvelopeId, Group] = field(default_factory=dict)
-    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(
-        default_factory=dict
-    )  # the relay's URL and the time
+    # The relay's URL and the time.
+    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)
     withdrawn: set[EnvelopeId] = field(default_factory=set)
     attempts: dict[EnvelopeId, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
     opened_attempts: dict[Group, set[bytes]] = field(default_factory=lambda: defaultdict(set))

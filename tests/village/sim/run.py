@@ -75,9 +75,8 @@ class SimulationRun:
         names = PEOPLE[:people] + ((ANAS_PHONE,) if phone else ())
         self.simulation = Simulation(names, seed, disk_contents_after_setup(people, phone=phone))
         self.schedule, self.faults = self.simulation.schedule, choose_faults(self.rng)
-        self.pause_s = (
-            self.rng.choice((1, 3, 6)) * 3600.0
-        )  # mean time between the steps of a person
+        # Mean time between the steps of a person.
+        self.pause_s = self.rng.choice((1, 3, 6)) * 3600.0
         self.oracle = Oracle(self.simulation.hosts)
         self.simulation.on_answer = self._record_answer
         self.simulation.on_relay_crash = self._restart_relay_later
