@@ -20,7 +20,7 @@ def write_script(folder: Path, commands: str) -> str:
 
 def test_alert_program_gets_its_arguments_and_the_kind_and_count(tmp_path: Path) -> None:
     script = write_script(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/got; cat >> {tmp_path}/got")
-    odd_argument = "two words; $(touch x) *"
+    odd_argument = f"two words; $(touch {tmp_path}/x) *"
     run_alert_program([script, "--urgent", odd_argument], FLOOD_ALERT)
     assert (
         tmp_path / "got"

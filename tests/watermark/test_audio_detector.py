@@ -113,11 +113,8 @@ def test_innocent_scores_are_standard_normal(attack: str, is_marked: bool) -> No
     assert np.abs(innocent).max() < 5.0
 
 
-def test_another_sound_names_nobody() -> None:
-    prepared = prepare_voice(20.0)
-    evidence = detect_sound(voice(8.0, seed=70), 16_000, prepared)
-    if evidence is not None:
-        assert np.abs(key_scores(evidence.evidence, key_streams(prepared, 500))).max() < 5.0
+def test_another_sound_gives_no_evidence() -> None:
+    assert detect_sound(voice(8.0, seed=70), 16_000, prepare_voice(20.0)) is None
 
 
 def test_silence_gives_no_evidence() -> None:
