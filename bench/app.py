@@ -46,7 +46,7 @@ from entrenous.send.set_up import set_up
 from tests.app.client import Client, open_client
 from tests.app.page_walker import route_of
 from tests.app.served import PASSPHRASE, PHONE, run_app, run_chromium
-from tests.real.stage import Server
+from tests.real.processes import Server
 from tests.vaults import create_device
 
 SCHEMA: Final = "entrenous/bench-app/1"

@@ -61,7 +61,7 @@ from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.app.served import PASSPHRASE, run_app
 from tests.in_memory.vault import MemoryVault
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.vaults import create_device, open_device
 
 SCHEMA: Final = "entrenous/bench-conversations/1"

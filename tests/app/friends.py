@@ -15,7 +15,7 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.set_up import set_up as set_up_device
 from tests.app.served import PASSPHRASE, TIMEOUT_S, open_page, run_app, set_up, unlock
-from tests.real.stage import Server
+from tests.real.processes import Server
 from tests.vaults import create_device, make_vaults_open_quickly
 
 _NO_SETTINGS: Mapping[str, str] = {}

@@ -31,7 +31,7 @@ from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.app.page_walker import RouteWalker, fetch_targets
 from tests.app.served import PASSPHRASE, open_page, run_app
-from tests.real.stage import Server, wait_until
+from tests.real.processes import Server, wait_until
 from tests.vaults import create_device
 
 #: Each state and the route of its page, in the order of the story.

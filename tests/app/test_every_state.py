@@ -1,7 +1,7 @@
 """Tests of every state of the story: accessibility, translatable words, typed markup, the policy of
 the pages, and the browser's profile.
 
-All tests but the nightly one use the record of one walk; see ``telling.py``.
+All tests but the nightly one use the record of one walk; see ``story_record.py``.
 """
 
 import sys
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser
 from tests.app.page_walker import visit_states
 from tests.app.presentations import PRESENTATIONS
 from tests.app.states import STATES, all_states, open_story
-from tests.app.telling import (
+from tests.app.story_record import (
     LEFT_BY_OTHER_SITE,
     StoryRecord,
     faults_in_all_presentations,

@@ -20,7 +20,7 @@ from entrenous.send.people.qr_codes import qr_picture
 from tests.app.friends import create_device_without_browser, open_app, open_from_start, run_relay
 from tests.app.presentations import assert_accessible
 from tests.app.served import PASSPHRASE, TIMEOUT_S, set_up, unlock
-from tests.real.stage import Server, wait_until
+from tests.real.processes import Server, wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

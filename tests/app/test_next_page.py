@@ -9,7 +9,7 @@ from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import CaseName
 from entrenous.respond.open_case import add_sighting, add_statement
-from tests.respond.room import CaseOwner, make_sighting, situation_in
+from tests.respond.case_owner import CaseOwner, make_sighting, situation_in
 
 CASE_NAME = CaseName("case-owl")
 

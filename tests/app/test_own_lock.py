@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
 from tests.app.served import PASSPHRASE, assert_no_violations, open_page, run_app, unlock
 from tests.app.walker import Walker, set_up_at_once
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 NEW_PASSPHRASE = "copper lantern orchid bicycle fjord"

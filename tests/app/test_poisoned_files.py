@@ -25,7 +25,7 @@ from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import run_app
 from tests.app.states import TypedTexts, create_relay_and_ben
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from skimage import data
 from tests.app.presentations import assert_accessible
 from tests.app.served import open_page, run_app
 from tests.app.walker import set_up_at_once
-from tests.real.stage import Server
+from tests.real.processes import Server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from skimage import data
 from tests.app.presentations import assert_accessible
 from tests.app.served import open_page, run_app
 from tests.app.walker import set_up_at_once
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 CANARY = "Zelda-canary-7731"

@@ -15,8 +15,8 @@ from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import PASSPHRASE, run_app
 from tests.app.states import TypedTexts, create_relay_and_ben, save_photograph
+from tests.real.processes import wait_until
 from tests.real.small_disk import mount_small_disk
-from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from tests.app.walker import (
     open_case_at_once,
     set_up_at_once,
 )
-from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, RdapServer, run_rdap_server
+from tests.respond.rdap_server import DOMAIN_ANSWER, NETWORK_ANSWER, RdapServer, run_rdap_server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -62,7 +62,7 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
-from tests.archive.boxes import (
+from tests.archive.archives_in_memory import (
     export_tar,
     ignore_progress,
     import_tar,
@@ -71,8 +71,8 @@ from tests.archive.boxes import (
 )
 from tests.deterministic import SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
+from tests.send.send_text import send_text
 
 
 @dataclass(frozen=True)

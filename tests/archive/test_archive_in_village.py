@@ -26,7 +26,12 @@ from entrenous.send.copies.mark_file import mark_file
 from entrenous.stop.protect import all_protections, save_protection
 from entrenous.stop.registration import Protection
 from entrenous.trace.trace_file import trace_file
-from tests.archive.boxes import export_tar, import_tar, set_up_offline_device, stored_contents
+from tests.archive.archives_in_memory import (
+    export_tar,
+    import_tar,
+    set_up_offline_device,
+    stored_contents,
+)
 from tests.clips import encode_clip, hand_held_frames
 from tests.send.send_device import Network
 from tests.village.crashes import run_until_crash

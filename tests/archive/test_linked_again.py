@@ -5,7 +5,7 @@ import pytest
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
-from tests.archive.boxes import export_tar, import_tar
+from tests.archive.archives_in_memory import export_tar, import_tar
 from tests.send.send_device import SMALL_PICTURE, Network, network_of_three
 from tests.village.households import add_linked_device, catch_up
 

@@ -18,8 +18,8 @@ from entrenous.respond.open_case import (
     add_statement,
     record_somebody_under_18,
 )
-from tests.archive.boxes import export_tar, ignore_progress, import_tar
-from tests.respond.room import CaseOwner, make_sighting, situation_in
+from tests.archive.archives_in_memory import export_tar, ignore_progress, import_tar
+from tests.respond.case_owner import CaseOwner, make_sighting, situation_in
 
 PICTURE = b"a screenshot of the picture"
 

@@ -19,7 +19,7 @@ from entrenous.carry.store.postgres import open_postgres
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.minute import relay_at_time
+from tests.carry.minute_sweep import relay_at_time
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
 from tests.carry.test_expire import count_rows, create_mailbox_and_post
 from tests.deterministic import SettableClock

@@ -36,7 +36,7 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import SampleMessage, disk_relay, memory_relay, run, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs

@@ -22,7 +22,7 @@ from entrenous.carry.restore import delete_untrusted_rows
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
 from tests.carry.test_expire import count_found_in_files, create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock

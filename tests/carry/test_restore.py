@@ -28,7 +28,7 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import SampleMessage, new_relay, run, stored_blob_count, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 

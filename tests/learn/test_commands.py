@@ -14,7 +14,7 @@ from entrenous.cli import run
 from entrenous.learn.facts import all_questions
 from entrenous.learn.lesson import all_lessons, find_lesson
 from tests.ready import start_program
-from tests.real.stage import PROGRAM
+from tests.real.processes import PROGRAM
 
 pytestmark = [pytest.mark.slow]
 PASSPHRASE = "teapot violin marmot gravel canoe"

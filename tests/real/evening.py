@@ -22,7 +22,7 @@ from tests.media.test_no_metadata_left import (
     exif_with_personal_data,
     profile_naming_a_person,
 )
-from tests.real.stage import Server, Shell
+from tests.real.processes import Server, Shell
 
 ANA, BEN = "Anastasia Quillfeather", "Benedict Ossington"
 CAPTION = "the lighthouse keeper sends his regards"

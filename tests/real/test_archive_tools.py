@@ -21,7 +21,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.copies.mark_file import mark_picture_copies
-from tests.archive.boxes import ignore_progress, set_up_offline_device, stored_contents
+from tests.archive.archives_in_memory import ignore_progress, set_up_offline_device, stored_contents
 from tests.send.send_device import SMALL_PICTURE, Network
 
 pytestmark = pytest.mark.real

@@ -25,7 +25,7 @@ from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.people.invite import add_person
 from entrenous.send.set_up import set_up
 from tests.real.counting import CountingProxy
-from tests.real.stage import Server, Shell, wait_until
+from tests.real.processes import Server, Shell, wait_until
 from tests.sizes import size
 from tests.village.sealed import send_unmarked
 

@@ -26,7 +26,7 @@ from tests.real.kills import (
     run_trial,
     send_and_fetch,
 )
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.sizes import size
 
 pytestmark = pytest.mark.real

@@ -19,8 +19,8 @@ import pytest
 
 from tests.postgres import Cluster, run_cluster
 from tests.real.kills import Device, RelayConnection
+from tests.real.processes import wait_until
 from tests.real.small_disk import mount_small_disk
-from tests.real.stage import wait_until
 from tests.real.test_relays_together import Upload
 from tests.real.trial import read_first_line, run_and_kill_at_end
 

@@ -14,7 +14,7 @@ import skimage.data
 from entrenous.cli import run
 from tests.connectors.running_gates import run_entrenous
 from tests.postgres import Cluster
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import jpeg
 

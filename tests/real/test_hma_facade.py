@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from entrenous.connectors.exchange.commands import add_commands
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import jpeg
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.ready import start_program
-from tests.real.stage import PROGRAM, CommandResult, Server, Shell
+from tests.real.processes import PROGRAM, CommandResult, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

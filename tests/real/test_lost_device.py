@@ -72,7 +72,7 @@ from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
 from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
-from tests.real.stage import names_and_contents
+from tests.real.processes import names_and_contents
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

@@ -22,7 +22,7 @@ import pytest
 
 from entrenous.device.lock_errors import VaultInUse
 from entrenous.device.store.database import lock_folder
-from tests.real.stage import Server, Shell, wait_until
+from tests.real.processes import Server, Shell, wait_until
 from tests.village.world import photo
 
 pytestmark = [

@@ -41,7 +41,7 @@ from entrenous.send.people.people_nouns import IssuedInviteLink
 from entrenous.stop.registration import Protection
 from tests.media.test_no_metadata_left import MARKER, marker_encodings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
-from tests.real.stage import Shell, names_and_contents
+from tests.real.processes import Shell, names_and_contents
 from tests.vaults import open_device
 
 pytestmark = pytest.mark.real

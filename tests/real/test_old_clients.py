@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
-from tests.real.stage import PROGRAM, Server, Shell
+from tests.real.processes import PROGRAM, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

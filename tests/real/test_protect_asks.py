@@ -13,7 +13,7 @@ import pytest
 import skimage.data
 
 from tests.ready import start_program
-from tests.real.stage import PROGRAM, Server, Shell
+from tests.real.processes import PROGRAM, Server, Shell
 from tests.real.wire import RecordedTraffic, record_traffic
 from tests.stop.platform_for_tests import jpeg
 

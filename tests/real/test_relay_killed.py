@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.stage import Server, Shell, wait_until
+from tests.real.processes import Server, Shell, wait_until
 from tests.sizes import size
 from tests.village.world import photo
 

@@ -22,7 +22,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from tests.postgres import Cluster
 from tests.real.kills import Device, RelayConnection
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.real.trial import read_first_line, run_and_kill_at_end
 from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, run_swift
 

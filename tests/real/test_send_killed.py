@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.real.counting import CountingProxy
-from tests.real.stage import Server, Shell, wait_until
+from tests.real.processes import Server, Shell, wait_until
 
 pytestmark = pytest.mark.real
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.clips import encode_clip, hand_held_frames
 from tests.ready import start_program
-from tests.real.stage import PROGRAM, Server, Shell
+from tests.real.processes import PROGRAM, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

@@ -31,7 +31,7 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
-from tests.real.stage import Server, wait_until
+from tests.real.processes import Server, wait_until
 
 FILE_BYTES = 96 * 1024 * 1024
 BUFFERED_BYTES_MAX = 16 * 1024 * 1024  # buffered between two programs, and lost if one is killed

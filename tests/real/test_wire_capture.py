@@ -26,7 +26,8 @@ from entrenous.send.inbox import received_messages
 from entrenous.wire.encodings import from_base64url
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.media.test_no_metadata_left import MARKER, marker_encodings
-from tests.real.day import (
+from tests.real.processes import Server, names_and_contents
+from tests.real.recorded_day import (
     BEN,
     NAMES,
     PHOTO_FILE_NAME,
@@ -37,7 +38,6 @@ from tests.real.day import (
     run_day,
     set_up_device,
 )
-from tests.real.stage import Server, names_and_contents
 from tests.real.wire import record_traffic
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority
-from tests.respond.room import CaseOwner, create_stamp_authority
+from tests.respond.case_owner import CaseOwner, create_stamp_authority
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from entrenous.respond.rdap_services import (
     rdap_server_for_address,
     rdap_server_for_name,
 )
-from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, abuse_entity, jcard
+from tests.respond.rdap_server import DOMAIN_ANSWER, NETWORK_ANSWER, abuse_entity, jcard
 
 WHOIS_ANSWER = """\
 Domain Name: PICTURES.EXAMPLE

@@ -11,7 +11,7 @@ from entrenous.respond.case_status import close_case
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.nouns import EvidenceLevel, ImpossibleTime, NoSuchCaseEntry
 from entrenous.respond.open_case import TooLargeToKeep, add_file, add_sighting, add_statement
-from tests.respond.room import START, CaseOwner, make_sighting
+from tests.respond.case_owner import START, CaseOwner, make_sighting
 
 
 def test_sightings_are_numbered_and_have_one_line(owner: CaseOwner) -> None:

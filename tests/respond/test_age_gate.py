@@ -15,7 +15,7 @@ from entrenous.respond.evidence import read_evidence, stamp_evidence
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Stamp
 from entrenous.respond.open_case import add_file, open_case, record_somebody_under_18
 from entrenous.watermark.verdict import Finding, Trace, Verdict
-from tests.respond.room import START, CaseOwner, situation_in
+from tests.respond.case_owner import START, CaseOwner, situation_in
 
 TRACE = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
 

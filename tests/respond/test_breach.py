@@ -28,7 +28,7 @@ from entrenous.respond.law.deadlines import (
 from entrenous.respond.law.places import Place
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, ImpossibleTime
-from tests.respond.room import START, CaseOwner, situation_in
+from tests.respond.case_owner import START, CaseOwner, situation_in
 
 HOUR = timedelta(hours=1)
 AWARE_AT = START - 2 * HOUR

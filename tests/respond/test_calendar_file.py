@@ -18,7 +18,7 @@ from entrenous.respond.law.deadlines import deadlines_of_case
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, NoticeState
-from tests.respond.room import START, make_sighting, situation_in
+from tests.respond.case_owner import START, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
 CASE = Case(

@@ -40,7 +40,7 @@ from entrenous.respond.letters.sightings import NoSightingToName, OnlyInChats
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
-from tests.respond.room import make_sighting, owner_at_current_time, situation_in
+from tests.respond.case_owner import make_sighting, owner_at_current_time, situation_in
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 STAMPS_MAX = 2  # few, because each stamp starts openssl

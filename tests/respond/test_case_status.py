@@ -34,7 +34,7 @@ from entrenous.respond.nouns import (
     NoticeState,
 )
 from entrenous.respond.open_case import add_file, add_sighting
-from tests.respond.room import START, CaseOwner, make_sighting, situation_in
+from tests.respond.case_owner import START, CaseOwner, make_sighting, situation_in
 
 HOUR = timedelta(hours=1)
 

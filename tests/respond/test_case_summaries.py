@@ -10,7 +10,7 @@ from entrenous.respond.case_status import close_case
 from entrenous.respond.custody import CASES_TABLE, CustodyAct
 from entrenous.respond.nouns import AgeAnswer, CaseState
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import START, CaseOwner, make_sighting
+from tests.respond.case_owner import START, CaseOwner, make_sighting
 
 
 def test_summaries_agree_with_the_cases_and_are_sorted_newest_first(owner: CaseOwner) -> None:

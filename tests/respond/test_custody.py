@@ -22,7 +22,7 @@ from entrenous.respond.custody import (
 from entrenous.respond.evidence import read_evidence, verify_case
 from entrenous.respond.nouns import Case, NoSuchCase
 from entrenous.respond.open_case import add_file, add_sighting
-from tests.respond.room import CaseOwner, make_sighting
+from tests.respond.case_owner import CaseOwner, make_sighting
 
 
 @pytest.fixture

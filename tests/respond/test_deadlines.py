@@ -22,7 +22,7 @@ from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, Notice, NoticeState
-from tests.respond.room import START, make_sighting, situation_in
+from tests.respond.case_owner import START, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
 CASE = Case(CaseName("case-1-calm-otter"), START, situation_in("US"), sightings=(make_sighting(),))

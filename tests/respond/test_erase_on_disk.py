@@ -20,7 +20,7 @@ from entrenous.respond.evidence import read_evidence
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, open_case
-from tests.respond.room import CaseOwner, make_sighting, situation_in
+from tests.respond.case_owner import CaseOwner, make_sighting, situation_in
 
 WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
 #: SQLCipher 4: the first page begins with a salt; each page ends with an IV and a MAC.

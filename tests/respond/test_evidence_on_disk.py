@@ -17,7 +17,7 @@ from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, verify_case
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, open_case
-from tests.respond.room import CaseOwner, situation_in
+from tests.respond.case_owner import CaseOwner, situation_in
 from tests.vaults import unlock_vault
 
 PASSPHRASE = Secret(b"four or five unrelated words")

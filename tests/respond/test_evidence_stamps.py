@@ -24,7 +24,7 @@ from entrenous.respond.evidence import (
 from entrenous.respond.manifest_format import read_manifest
 from entrenous.respond.nouns import Case, NoSuchCaseEntry, Stamp
 from entrenous.respond.open_case import add_file, add_statement
-from tests.respond.room import CaseOwner, owner_at_current_time
+from tests.respond.case_owner import CaseOwner, owner_at_current_time
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 

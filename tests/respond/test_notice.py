@@ -27,7 +27,7 @@ from entrenous.respond.nouns import (
 from entrenous.respond.open_case import add_file, add_sighting, open_case
 from entrenous.respond.situation import PictureMaker
 from entrenous.watermark.verdict import Finding, Trace, Verdict
-from tests.respond.room import PAGE_URL, START, CaseOwner, make_sighting, situation_in
+from tests.respond.case_owner import PAGE_URL, START, CaseOwner, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
 CASE = Case(CaseName("case-1-calm-otter"), START, situation_in("US"), sightings=(make_sighting(),))

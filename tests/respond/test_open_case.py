@@ -17,7 +17,7 @@ from entrenous.respond.open_case import (
     representative_with_consent,
 )
 from entrenous.watermark.verdict import Finding, Trace, Verdict
-from tests.respond.room import START, CaseOwner, situation_in
+from tests.respond.case_owner import START, CaseOwner, situation_in
 
 
 def test_a_case_opens_without_a_trace(owner: CaseOwner) -> None:

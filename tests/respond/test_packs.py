@@ -44,7 +44,7 @@ from entrenous.respond.packs.make_pack import (
     verifier_source,
 )
 from entrenous.respond.situation import Situation
-from tests.respond.room import (
+from tests.respond.case_owner import (
     PAGE_URL,
     CaseOwner,
     create_stamp_authority,

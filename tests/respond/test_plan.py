@@ -19,7 +19,7 @@ from entrenous.respond.law.routes import routes_for, situation_of
 from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.platforms import PlatformKind, shipped_platforms
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
-from tests.respond.room import make_sighting
+from tests.respond.case_owner import make_sighting
 
 TODAY = date(2026, 11, 30)
 KIND_BY_FAMILY = {route.family: route.kind for route in shipped_routes()}

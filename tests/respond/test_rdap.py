@@ -19,7 +19,7 @@ from entrenous.respond.client.rdap import (
     open_rdap_client,
 )
 from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_what_look_up_reveals
-from tests.respond.rdap_room import (
+from tests.respond.rdap_server import (
     DOMAIN_ANSWER,
     NETWORK_ANSWER,
     RdapServer,

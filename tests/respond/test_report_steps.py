@@ -25,7 +25,7 @@ from entrenous.respond.report_steps import (
     sightings_on_platform,
 )
 from entrenous.respond.situation import Demand, Situation, Spread
-from tests.respond.room import START
+from tests.respond.case_owner import START
 
 TODAY = date(2026, 12, 1)
 POST_URL = "https://www.instagram.com/p/abc"

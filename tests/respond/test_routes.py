@@ -25,7 +25,7 @@ from entrenous.respond.law.routes import (
 )
 from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.situation import PictureMaker, Situation
-from tests.respond.room import START, make_sighting, situation_in
+from tests.respond.case_owner import START, make_sighting, situation_in
 
 TODAY = START.date()
 ROUTES = shipped_routes()

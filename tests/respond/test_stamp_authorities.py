@@ -34,7 +34,7 @@ from entrenous.respond.stamp_authorities import (
     read_stamp_authorities,
     root_in_bundle,
 )
-from tests.respond.room import CaseOwner, owner_at_current_time
+from tests.respond.case_owner import CaseOwner, owner_at_current_time
 
 PUBLIC_STAMPS_FOLDER = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
 UNREACHABLE_URL = "http://127.0.0.1:1/"  # nothing listens on port 1

@@ -22,7 +22,7 @@ from entrenous.respond.evidence import (
 )
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, Stamp
 from entrenous.respond.open_case import add_statement
-from tests.respond.room import START, CaseOwner, create_stamp_authority, owner_at_current_time
+from tests.respond.case_owner import START, CaseOwner, create_stamp_authority, owner_at_current_time
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from entrenous.respond.nouns import Case, Sighting, SightingReach, Stamp
 from entrenous.respond.open_case import add_facts_to_case, add_sighting, add_statement
 from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.threat import is_threat_only
-from tests.respond.room import START, CaseOwner, make_sighting
+from tests.respond.case_owner import START, CaseOwner, make_sighting
 
 THREAT_SITUATION = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
 

@@ -44,8 +44,8 @@ from entrenous.send.people.contact_history import latest_messages_sent_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from tests.carry.relays import download_bytes
-from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
+from tests.send.send_text import send_text
 from tests.village.malicious_relay import HonestCall, error_trick
 
 pytestmark = pytest.mark.slow

@@ -27,10 +27,10 @@ from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.archive.boxes import export_tar, import_tar, set_up_offline_device
+from tests.archive.archives_in_memory import export_tar, import_tar, set_up_offline_device
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person
+from tests.send.send_text import send_text
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import error_trick
 

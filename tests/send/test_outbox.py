@@ -30,7 +30,6 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
-from tests.send.room_text import send_text
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -39,6 +38,7 @@ from tests.send.send_device import (
     Person,
     cached_network,
 )
+from tests.send.send_text import send_text
 from tests.village.malicious_relay import HonestCall, Trick, error_trick
 
 RETRYABLE_ERRORS = [

@@ -44,8 +44,8 @@ from entrenous.send.tokens.token_ranges import ISSUED_TOKEN_RANGE_TABLE
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
 from tests.deterministic import SettableClock
-from tests.send.room_text import send_text
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person, network_of_three
+from tests.send.send_text import send_text
 from tests.village.households import (
     add_blank_device,
     add_linked_device,

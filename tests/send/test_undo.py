@@ -24,8 +24,8 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
+from tests.send.send_text import send_text
 from tests.send.test_guard import draft, guard_reasons
 from tests.village.crashes import run_until_crash
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.trace.report_desk import TracedLeak, mark_and_trace
+from tests.trace.traced_leak import TracedLeak, mark_and_trace
 
 RECIPIENT_NAMES = ("ben", "caro", "<b>dina & co</b>")
 

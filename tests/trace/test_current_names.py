@@ -13,9 +13,9 @@ from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.trace.report.disclose import disclose_trace, recorded_trace
 from entrenous.trace.trace_file import trace_file, with_current_names
-from tests.archive.boxes import export_tar, import_tar
+from tests.archive.archives_in_memory import export_tar, import_tar
 from tests.send.send_device import Network, Person
-from tests.trace.report_desk import coffee_photo, crop_jpeg, encode_jpeg, mark_and_trace
+from tests.trace.traced_leak import coffee_photo, crop_jpeg, encode_jpeg, mark_and_trace
 
 pytestmark = pytest.mark.slow
 

@@ -18,9 +18,9 @@ from entrenous.trace.trace_file import trace_file
 from entrenous.watermark.verdict import Finding
 from tests.clips import encode_clip, hand_held_frames
 from tests.send.sounds import device_for_sounds
-from tests.trace.report_desk import coffee_photo, encode_jpeg, mark_and_trace
 from tests.trace.test_clip import encode_screenshot, offline_device
 from tests.trace.test_sound import voice_note
+from tests.trace.traced_leak import coffee_photo, encode_jpeg, mark_and_trace
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Courier
 from tests.village.tricks import TRICKS_BY_CALL, TRICKS_FOR_ANY_CALL, Trick
-from tests.village.whole import BytesCourier, courier_method
+from tests.village.whole_blobs import BytesCourier, courier_method
 
 CALLS_REMEMBERED = 40  # the number of remembered calls of each name
 CALLS_MAX = 5000  # the number of calls that one action of a person may make

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from entrenous.device.device import Courier
-from tests.village.whole import BytesCourier, courier_method
+from tests.village.whole_blobs import BytesCourier, courier_method
 
 HonestCall = Callable[..., Any]
 Trick = Callable[..., Any]

@@ -25,8 +25,13 @@ from entrenous.send.people.people_nouns import (
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import certify_another_device, identity_of, issue_key_bundle, replace_identity
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
+from tests.send.signed_lists import (
+    certify_another_device,
+    identity_of,
+    issue_key_bundle,
+    replace_identity,
+)
 from tests.send.test_guard import draft
 from tests.village.households import add_blank_device, add_linked_device, catch_up, link_devices
 from tests.village.malicious_relay import changed_answer_trick

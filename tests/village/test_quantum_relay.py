@@ -28,8 +28,8 @@ from entrenous.send.people.keep_contacts import contact_named, mark_keys_compare
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
+from tests.send.send_text import send_text
 from tests.village.households import add_linked_device
 from tests.village.malicious_relay import HonestCall, MaliciousCourier
 

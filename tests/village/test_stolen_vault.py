@@ -26,8 +26,8 @@ from entrenous.send.letter.read import _letter_address
 from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person
+from tests.send.send_text import send_text
 from tests.village.malicious_relay import changed_answer_trick
 
 pytestmark = pytest.mark.slow

@@ -26,8 +26,8 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import SampleMessage, disk_relay, serve_app
 from tests.carry.test_expire import create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock
-from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
+from tests.send.send_text import send_text
 from tests.sizes import size
 from tests.village.households import add_linked_device, catch_up
 from tests.village.view_once import DEVICE_COUNT, OPENER_COUNT, count_openings, run_race

@@ -34,7 +34,7 @@ from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import InProcessTransport, RunCoroutine
-from tests.send.room_text import send_text
+from tests.send.send_text import send_text
 from tests.village.world import RELAY_URL, Participant, SingleRelayNetwork
 
 PEOPLE = ("ana", "ben", "caro", "dan", "eva")

@@ -30,7 +30,7 @@ from entrenous.carry.relay_settings import RelayLimits
 from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.crypto.hashing import token_hash
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import (
     SampleMessage,
     disk_relay,

@@ -21,7 +21,7 @@ from entrenous.carry.relay_rows import StoredAttempt, StoredBlob, StoredShare, S
 from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
 from tests.carry.test_expire import blob_count, count_rows, create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock

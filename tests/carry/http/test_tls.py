@@ -22,7 +22,7 @@ from tests.carry.relays import SampleMessage, download_bytes
 from tests.deterministic import SeededRandomSource
 from tests.nginx import needs_nginx, run_nginx
 from tests.ready import run_program, start_program
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.serving.certificates import (
     CertificateFiles,
     negotiated_tls_version,

@@ -23,12 +23,12 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.http.test_connection_limits import relay_with_file_limit
 from tests.carry.relays import SampleMessage, memory_relay, serve_app
 from tests.deterministic import SeededRandomSource
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 
 pytestmark = pytest.mark.real
 
 MailboxWithOwner = tuple[MailboxId, Secret]
-WAITING_CLIENT_PROGRAM = Path(__file__).with_name("neighbour.py")
+WAITING_CLIENT_PROGRAM = Path(__file__).with_name("waiting_client.py")
 
 
 def create_mailboxes(port: int, count: int) -> list[MailboxWithOwner]:

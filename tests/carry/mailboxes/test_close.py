@@ -37,7 +37,7 @@ from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendTokenChanges
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
 from tests.carry.test_expire import (
     ROW_TYPES_EXCEPT_SWEEP,

@@ -20,7 +20,7 @@ from entrenous.carry.send_tokens import drop_send_token, register_send_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.carry.relays import SampleMessage, new_relay, run, stream
 from tests.deterministic import SettableClock
 

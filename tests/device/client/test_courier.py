@@ -41,7 +41,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
-from tests.carry.minute import sweep_until_now
+from tests.carry.minute_sweep import sweep_until_now
 from tests.carry.relays import (
     NOON,
     SampleMessage,

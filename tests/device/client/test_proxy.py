@@ -15,7 +15,7 @@ from tests.carry.relays import SampleMessage, serve_app
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.device.client.socks import SocksProxy, socks_proxy
 from tests.real.hostile import HostileRelay, run_hostile_relay
-from tests.real.stage import Shell
+from tests.real.processes import Shell
 from tests.serving.certificates import CertificateFiles, write_certificate_files
 from tests.village.relay import relay_with_courier
 

@@ -20,7 +20,7 @@ from entrenous.respond.rdap_services import (
 )
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, property_check
-from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER
+from tests.respond.rdap_server import DOMAIN_ANSWER, NETWORK_ANSWER
 
 _WHOIS_TEXT: Final = (
     b"Registrar Abuse Contact Email: abuse@registrar.example\n% abuse: a@b.example\n"

@@ -29,7 +29,7 @@ from entrenous.respond.evidence import make_manifest
 from entrenous.respond.nouns import EvidenceLevel, NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting, record_somebody_under_18
 from entrenous.respond.watch.polite_web import NotOnTheWeb, SiteDidNotAnswer
-from tests.respond.room import CaseOwner, make_sighting, situation_in
+from tests.respond.case_owner import CaseOwner, make_sighting, situation_in
 from tests.respond.watch.site import (
     PauseClock,
     Site,

@@ -21,7 +21,7 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.nouns import EvidenceLevel
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import CaseOwner, make_sighting
+from tests.respond.case_owner import CaseOwner, make_sighting
 from tests.respond.watch.site import Site, picture_reply, reply, serve_site
 
 PAGE_TEMPLATE = '<html>{}<img src="/p.jpg"></html>'

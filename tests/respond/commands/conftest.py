@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.respond.commands import evidence
-from tests.respond.room import create_stamp_authority
+from tests.respond.case_owner import create_stamp_authority
 from tests.vaults import make_vaults_open_quickly
 
 Cli = Callable[..., Any]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from tests.respond.room import create_stamp_authority
+from tests.respond.case_owner import create_stamp_authority
 
 pytestmark = pytest.mark.slow
 

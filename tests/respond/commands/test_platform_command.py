@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.cli import run
 from tests.respond.commands.conftest import Cli
-from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, run_rdap_server
+from tests.respond.rdap_server import DOMAIN_ANSWER, NETWORK_ANSWER, run_rdap_server
 
 
 @pytest.fixture

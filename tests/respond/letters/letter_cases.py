@@ -12,7 +12,7 @@ from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import wording_keys_for
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, NoticeState, Sighting
 from entrenous.respond.situation import PictureMaker, Spread
-from tests.respond.room import PAGE_URL, START, make_sighting, situation_in
+from tests.respond.case_owner import PAGE_URL, START, make_sighting, situation_in
 
 ROUTES: Final = {route.id: route for route in (*shipped_routes(), *builtin_letter_routes())}
 #: Routes for which a letter or another document can be drafted.

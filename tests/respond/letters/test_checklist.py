@@ -8,6 +8,7 @@ from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 from entrenous.respond.nouns import Case, Notice, Representative, RepresentativeRole
+from tests.respond.case_owner import START
 from tests.respond.letters.checklist import PATTERNS_BY_WORDING, missing_elements
 from tests.respond.letters.letter_cases import (
     BARE_CASE,
@@ -16,7 +17,6 @@ from tests.respond.letters.letter_cases import (
     full_case,
     has_wordings,
 )
-from tests.respond.room import START
 
 CASES = {"full": full_case(), "bare": BARE_CASE}
 

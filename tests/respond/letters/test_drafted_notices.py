@@ -17,7 +17,7 @@ from entrenous.respond.letters.drafted_notices import (
 )
 from entrenous.respond.nouns import Case, NoSuchCaseEntry
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import CaseOwner, make_sighting, situation_in
+from tests.respond.case_owner import CaseOwner, make_sighting, situation_in
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from entrenous.respond.letters.case_lines import HistoryEvent, HistoryLine, noti
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import PAGE_URL, START, CaseOwner, make_sighting
+from tests.respond.case_owner import PAGE_URL, START, CaseOwner, make_sighting
 
 HOUR = timedelta(hours=1)
 

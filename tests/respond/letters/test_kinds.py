@@ -19,6 +19,7 @@ from entrenous.respond.nouns import (
     SightingReach,
 )
 from entrenous.respond.situation import Demand, Spread
+from tests.respond.case_owner import START, make_sighting, situation_in
 from tests.respond.letters.letter_cases import (
     BARE_CASE,
     DRAFTED_AT,
@@ -26,7 +27,6 @@ from tests.respond.letters.letter_cases import (
     ROUTES,
     full_case,
 )
-from tests.respond.room import START, make_sighting, situation_in
 
 FULL_CASE = full_case()
 REPRESENTED_CASE = replace(

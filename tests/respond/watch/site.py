@@ -19,7 +19,7 @@ from entrenous.respond.open_case import add_file, add_sighting
 from entrenous.respond.watch.check_sightings import CheckedSighting, check_due_sightings
 from entrenous.respond.watch.polite_web import PoliteWeb
 from entrenous.respond.watch.records import start_watching, store_watching_agreement
-from tests.respond.room import CaseOwner, make_sighting
+from tests.respond.case_owner import CaseOwner, make_sighting
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 

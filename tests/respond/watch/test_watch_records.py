@@ -27,7 +27,7 @@ from entrenous.respond.watch.records import (
     watched_in_case,
 )
 from entrenous.respond.watch.states import WatchedSighting
-from tests.respond.room import START, CaseOwner, make_sighting
+from tests.respond.case_owner import START, CaseOwner, make_sighting
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from entrenous.respond.open_case import record_somebody_under_18
 from entrenous.respond.watch.polite_web import HOST_PAUSE_S
 from entrenous.respond.watch.records import WatchingNotAgreed, load_watched, watched_in_case
 from entrenous.respond.watch.states import CHECK_INTERVAL, RARE_CHECK_INTERVAL
-from tests.respond.room import situation_in
+from tests.respond.case_owner import situation_in
 from tests.respond.watch.site import PageWatcher, photo, picture_reply, redirect_reply, reply
 
 pytestmark = pytest.mark.real

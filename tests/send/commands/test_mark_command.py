@@ -20,7 +20,7 @@ from entrenous.device.sent_messages import Message
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.session import EXIT_INTERRUPTED, EXIT_YES
-from tests.real.stage import Shell, wait_until
+from tests.real.processes import Shell, wait_until
 from tests.vaults import make_vaults_open_quickly, unlock_vault
 from tests.village.world import photo as small_photo
 

@@ -22,7 +22,7 @@ from entrenous.device.store import vault_folder
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
 from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

@@ -16,8 +16,8 @@ from entrenous.send.people.invite import queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import DEVICE_LIST_TO_FETCH_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import issue_key_bundle
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
+from tests.send.signed_lists import issue_key_bundle
 from tests.village.households import add_linked_device
 from tests.village.malicious_relay import changed_answer_trick
 

@@ -60,7 +60,6 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.send.tokens.use import forget_held_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.deterministic import SeededRandomSource
-from tests.send.room_text import send_text
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -70,6 +69,7 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
+from tests.send.send_text import send_text
 from tests.village.households import (
     add_blank_device,
     add_linked_device,

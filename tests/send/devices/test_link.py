@@ -69,8 +69,8 @@ from entrenous.send.formats.linking import (
     write_offer,
 )
 from entrenous.wire.relay_nouns import Envelope
-from tests.send.cards import identity_of
 from tests.send.send_device import RELAY_URL, Network, Person
+from tests.send.signed_lists import identity_of
 from tests.village.households import add_blank_device, link_devices
 
 Message = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop

@@ -34,7 +34,7 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import UnknownPerson
-from tests.archive.boxes import export_tar, import_tar
+from tests.archive.archives_in_memory import export_tar, import_tar
 from tests.deterministic import SettableClock
 from tests.send.send_device import (
     OTHER_RELAY_URL,

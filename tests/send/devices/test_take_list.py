@@ -34,14 +34,14 @@ from entrenous.send.letter.write import (
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import (
+from tests.send.send_device import SMALL_PICTURE, Network, Person
+from tests.send.signed_lists import (
     NOON,
     changed_device_list,
     identity_of,
     issue_key_bundle,
     next_device_list,
 )
-from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.households import add_linked_device, catch_up
 
 pytestmark = pytest.mark.slow

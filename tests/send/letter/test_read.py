@@ -50,8 +50,8 @@ from entrenous.send.letter.write import (
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.wire.cbor import encode
 from entrenous.wire.relay_nouns import WaitingEnvelope
-from tests.send.cards import issue_key_bundle
 from tests.send.send_device import SMALL_PICTURE, Network, Person
+from tests.send.signed_lists import issue_key_bundle
 from tests.village.malicious_relay import flip_bit
 
 pytestmark = pytest.mark.slow

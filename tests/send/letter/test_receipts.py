@@ -28,8 +28,8 @@ from entrenous.send.people.block import block_contact, sender_without_receipt_ch
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
-from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
+from tests.send.send_text import send_text
 from tests.village.households import add_linked_device, catch_up
 
 

@@ -24,7 +24,7 @@ from entrenous.send.send import send_message
 from entrenous.trace.trace_file import trace_file
 from entrenous.wire.receipt import write_committed_mark
 from tests.clips import encode_clip, hand_held_frames, merge_streams
-from tests.send.message.talkers import (
+from tests.send.message.media_network import (
     FRIENDS,
     draft_to_friends,
     network_with_media_readers,

@@ -27,8 +27,8 @@ from entrenous.send.people.compare_keys import (
 )
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.people.people_nouns import ComparisonNotReady, ComparisonStage, NothingToCompare
-from tests.send.cards import identity_of
 from tests.send.send_device import Network, Person
+from tests.send.signed_lists import identity_of
 from tests.village.households import add_linked_device
 
 pytestmark = pytest.mark.slow

@@ -50,8 +50,13 @@ from entrenous.send.tokens.use import (
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import url_leads_to_this_machine
 from tests.in_memory.vault import MemoryVault
-from tests.send.cards import certify_another_device, identity_of, issue_key_bundle, replace_identity
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
+from tests.send.signed_lists import (
+    certify_another_device,
+    identity_of,
+    issue_key_bundle,
+    replace_identity,
+)
 from tests.village.households import catch_up
 from tests.village.malicious_relay import (
     HonestCall,

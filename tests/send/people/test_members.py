@@ -41,8 +41,8 @@ from entrenous.send.people.keep_contacts import (
 )
 from entrenous.send.people.people_nouns import BadName, ContactIsBlocked, NameTaken, UnknownPerson
 from entrenous.send.send import PostedMessage, send_message
-from tests.send.cards import NOON
 from tests.send.send_device import SMALL_PICTURE, Network, Person
+from tests.send.signed_lists import NOON
 from tests.send.test_guard import draft
 
 pytestmark = pytest.mark.slow

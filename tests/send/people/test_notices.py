@@ -11,8 +11,8 @@ from entrenous.send.people.contact_history import record_contact_change, take_co
 from entrenous.send.people.invite import add_person, make_invite_link, queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.notices import dismiss_notice, unread_notices
-from tests.send.cards import certify_another_device, issue_key_bundle
 from tests.send.send_device import Network
+from tests.send.signed_lists import certify_another_device, issue_key_bundle
 
 
 def test_key_bundle_with_a_new_device_is_reported(friends: Network) -> None:

@@ -11,8 +11,8 @@ from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.send import send_message
-from tests.send.cards import issue_key_bundle
 from tests.send.send_device import SMALL_PICTURE, Network
+from tests.send.signed_lists import issue_key_bundle
 from tests.send.test_guard import draft
 
 

@@ -13,8 +13,8 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.relay_nouns import PrekeyBundle
-from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
+from tests.send.send_text import send_text
 
 
 def claim_until_refused(

@@ -45,9 +45,9 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_tokens
 from entrenous.wire.relay_nouns import SendTokenChanges
-from tests.send.cards import issue_key_bundle
-from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
+from tests.send.send_text import send_text
+from tests.send.signed_lists import issue_key_bundle
 from tests.village.households import catch_up
 from tests.village.malicious_relay import HonestCall, error_trick
 

@@ -32,8 +32,8 @@ from entrenous.send.tokens.token_ranges import (
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import SendTokenChanges
-from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
+from tests.send.send_text import send_text
 from tests.village.malicious_relay import HonestCall, error_trick
 
 

@@ -24,7 +24,7 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.clips import encode_clip, hand_held_frames
 from tests.send.commands.test_letters import CommandLine, CommandResult
-from tests.send.message.talkers import voice_note
+from tests.send.message.media_network import voice_note
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import upload_and_get_decision
 from tests.stop.platform_for_tests import png

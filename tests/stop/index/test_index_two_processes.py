@@ -26,7 +26,7 @@ MEDIAN_DURATION_S_MAX = 1.0  # Single durations may be longer on a busy machine.
 
 @contextmanager
 def start_query_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
-    command = [sys.executable, "-m", "tests.stop.index.asked", str(folder), url]
+    command = [sys.executable, "-m", "tests.stop.index.query_process", str(folder), url]
     with start_program(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

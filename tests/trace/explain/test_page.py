@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.trace.explain.page import write_page
 from entrenous.trace.explain.sections import ReportContent, ReportOptions, report_content_of_picture
-from tests.trace.report_desk import TracedLeak
+from tests.trace.traced_leak import TracedLeak
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from entrenous.trace.explain.sections import (
     ReportOptions,
     report_content_of_picture,
 )
-from tests.trace.report_desk import TracedLeak
+from tests.trace.traced_leak import TracedLeak
 
 pytestmark = pytest.mark.slow
 

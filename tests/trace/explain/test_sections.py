@@ -22,7 +22,7 @@ from entrenous.watermark.verdict import (
     Verdict,
     name_by_scores,
 )
-from tests.trace.report_desk import TracedLeak
+from tests.trace.traced_leak import TracedLeak
 
 TRACED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MESSAGE_NAME = MessageName("7-otter")

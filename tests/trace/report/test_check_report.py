@@ -43,7 +43,7 @@ from entrenous.trace.report.recompute import (
 from entrenous.watermark.likelihood import chance_that_any_scores, likelihood_ratio, upper_tail
 from entrenous.watermark.verdict import Finding, MatchedSpan, NoSuchTrace
 from entrenous.wire.encodings import canonical_json
-from tests.trace.report_desk import (
+from tests.trace.traced_leak import (
     TracedLeak,
     empty_device,
     encode_jpeg,

@@ -42,7 +42,7 @@ from entrenous.wire.receipt import (
     write_receipt_statement,
 )
 from tests.send.send_device import SMALL_PICTURE, Network, Person
-from tests.trace.report_desk import coffee_photo, crop_jpeg, encode_jpeg
+from tests.trace.traced_leak import coffee_photo, crop_jpeg, encode_jpeg
 from tests.village.households import add_linked_device
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.terminal.session import EXIT_USAGE_ERROR, EXIT_YES
-from tests.trace.report_desk import coffee_photo, crop_jpeg, encode_jpeg
+from tests.trace.traced_leak import coffee_photo, crop_jpeg, encode_jpeg
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.slow

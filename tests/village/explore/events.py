@@ -19,9 +19,9 @@ from entrenous.send.message.states import (
     MessageEvent,
     next_send_state,
 )
-from tests.village.explore.nevers import Violation
+from tests.village.explore.invariants import Violation
 from tests.village.explore.relay import BLOBS_TO_DELETE, ExploredRelay, Request
-from tests.village.explore.scene import (
+from tests.village.explore.system_state import (
     CHEATING_ATTEMPT,
     DEVICE_NAMES,
     SENDER_NAME,

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.village.explore.events import EventGenerator, LabelledState
-from tests.village.explore.nevers import Violation, check_invariants
+from tests.village.explore.invariants import Violation, check_invariants
 from tests.village.explore.relay import ExploredRelay
-from tests.village.explore.scene import SystemState
+from tests.village.explore.system_state import SystemState
 
 
 @dataclass

@@ -37,7 +37,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from entrenous.send.status import query_sent_messages
-from tests.send.cards import issue_key_bundle
+from tests.send.signed_lists import issue_key_bundle
 from tests.village.adversary import CALLS_MAX, TooManyCalls
 from tests.village.siege.oracle import Oracle
 from tests.village.siege.world import (

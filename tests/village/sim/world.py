@@ -19,7 +19,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.set_up import set_up
-from tests.carry.minute import expire
+from tests.carry.minute_sweep import expire
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import InProcessTransport, run_sync
 from tests.village.crashes import Crash, CrashCountdown, CrashingCourier

@@ -15,8 +15,8 @@ from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
+from tests.send.send_text import send_text
 from tests.village.households import (
     add_linked_device,
     can_all_write,

@@ -2,7 +2,7 @@
 
 from entrenous.device.sent_messages import SendState
 from tests.village.explore.relay import ExploredRelay, Request
-from tests.village.explore.scene import CHEATING_ATTEMPT, SystemState
+from tests.village.explore.system_state import CHEATING_ATTEMPT, SystemState
 
 
 class Violation(Exception):

@@ -34,9 +34,9 @@ from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.in_memory.vault import MemoryVault
 from tests.media.test_no_metadata_left import MARKER, exif_with_personal_data
-from tests.real.stage import Server, Shell
+from tests.real.processes import Server, Shell
 from tests.real.wire import RecordedTraffic
-from tests.send.message.talkers import voice_note
+from tests.send.message.media_network import voice_note
 
 PHOTO_FILE_NAME = "quillfeather-at-the-lighthouse.jpg"
 NAMES = (

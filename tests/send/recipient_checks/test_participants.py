@@ -24,8 +24,8 @@ from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
+from tests.send.send_text import send_text
 from tests.send.test_guard import draft
 
 pytestmark = pytest.mark.slow

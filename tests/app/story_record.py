@@ -31,7 +31,7 @@ from tests.house.brackets import (
     untranslated_text_pattern,
     words_outside_brackets,
 )
-from tests.real.stage import wait_until
+from tests.real.processes import wait_until
 
 _INJECTED_MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
 _REPORT_VIOLATIONS: Final = """

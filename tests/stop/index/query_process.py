@@ -1,6 +1,6 @@
 """A process that opens an index of a bank in PostgreSQL and answers queries from stdin.
 
-python -m tests.stop.index.asked FOLDER URL
+python -m tests.stop.index.query_process FOLDER URL
 """
 
 import sys
