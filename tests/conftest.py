@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from tests.postgres import Cluster
     from tests.swift import Swift
 
-# No deadlines: wall-clock time means little on a busy machine. Tests that limit the cost of an
-# input measure processor time.
+# No deadlines: wall-clock time means little on a busy machine. Tests that limit what an
+# input may cost measure the processor time instead.
 settings.register_profile("gate", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("nightly", deadline=None)
 settings.load_profile("gate")

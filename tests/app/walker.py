@@ -25,7 +25,7 @@ MODE_PARAMETERS = pytest.mark.parametrize(
 )
 _CASE_ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
-#: Returns how often Tab can be pressed without checking the focus after each press.
+#: Returns how many times Tab can be pressed without checking the focus after each press.
 _COUNT_TABS = """target => {
   const at = document.activeElement, follows = Node.DOCUMENT_POSITION_FOLLOWING;
   const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]

@@ -188,7 +188,7 @@ def test_another_list_under_the_same_signature_is_refused(change: dict[str, obje
 
 
 def test_master_keys_of_another_person_are_refused() -> None:
-    """With her own master keys, Mallory signs a certificate and a list that names Ana."""
+    """With her own keys, Mallory signs a certificate and a device list in Ana's name."""
     posing = signed_certificate(OTHER_MASTER, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="key bundle"):
         verify_key_bundle(

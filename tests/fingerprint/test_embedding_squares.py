@@ -1,4 +1,4 @@
-"""Tests of the windows of pages, collages and other shapes, and of flat drawings."""
+"""Tests of the windows in pages, collages and pictures of any shape, and of flatness."""
 
 from typing import Any
 

@@ -44,7 +44,7 @@ class Tally:
         )
 
     def is_done(self, runs: int, seconds: float) -> bool:
-        """Return whether the target has read that many inputs, or has run for that many seconds."""
+        """Return whether the target has read ``runs`` inputs, or has run for ``seconds``."""
         return self.inputs >= runs or self.seconds >= seconds
 
 

@@ -235,7 +235,7 @@ def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
 def _fact_sentences(file: Path, columns: tuple[str, ...]) -> Iterator[FoundSentence]:
     table = tomllib.loads(file.read_text())
     for step in table.get("step", {}).values():
-        if "says" in step:  # people read "says" and not these
+        if "says" in step:  # people read "says" instead of "what" and "caution"
             step.pop("what", None), step.pop("caution", None)
     for column in columns:
         for value in _values_at_path(table, column.split(".")):

@@ -53,7 +53,8 @@ class MemoryVault:
         A nested transaction joins the outer one.
         """
         before, files = None, dict[BlobId, bytes]()
-        if self._depth == 0:  # records are immutable, and need not be copied
+        if self._depth == 0:
+            # The records themselves are immutable.
             before = {name: dict(records) for name, records in self._tables.items()}
             files = dict(self._files)
         self._depth += 1

@@ -60,7 +60,7 @@ def test_flat_pictures_and_flat_bottoms_are_complete(
 def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
     astronaut: NDArray[np.uint8], encode_image: EncodeImage
 ) -> None:
-    """Files cut before a scan are refused up to some length; longer ones have no blank area."""
+    """A file cut before a scan is refused if it is short; a longer one leaves no area blank."""
     data = encode_image(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]

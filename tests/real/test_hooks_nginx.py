@@ -1,4 +1,4 @@
-"""Our proxy checks uploads to a server without plug-ins, such as Mastodon, behind a real nginx."""
+"""Behind a real nginx, our proxy checks uploads to a server that takes no plug-ins."""
 
 import json
 import os

@@ -146,7 +146,7 @@ def test_upload_interrupted_at_one_relay_continues_at_the_other(
 def test_concurrent_writes_of_one_upload_leave_the_blob_undamaged(
     relay_urls: tuple[str, str], upload: Upload
 ) -> None:
-    """The upload of a client whose bytes do not match the announced hash is refused."""
+    """An upload is refused if its bytes do not match the announced hash."""
     first, second = relay_urls
     evil = upload.start_upload(second)
     evil.send(b"evil" * (BLOB_BYTES // 8))  # 10 MiB, less than a piece: nothing is stored yet

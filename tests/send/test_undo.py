@@ -173,7 +173,7 @@ def _seal_only(ana: Person, device: object) -> None:
 def test_a_clock_set_back_does_not_extend_an_undo_window(
     friends: Network, ana: Person, days: int
 ) -> None:
-    """The clock was ahead when the message was written, or was set wrong later."""
+    """The clock was two days ahead when the message was written, or is set back two days later."""
     right = friends.clock.moment
     friends.clock.moment = right + timedelta(days=max(days, 0))
     with pytest.raises(WaitsInOutbox):

@@ -122,7 +122,7 @@ def test_withheld_list_is_reported_once_after_16_hours(network: Network) -> None
 
 @pytest.mark.threat("server-adds-device")
 def test_two_device_lists_of_one_epoch_freeze_the_contact(network: Network) -> None:
-    """Ben knows a list of Ana's that her master key signed, and her own list has the same epoch."""
+    """Ben knows a signed list of Ana's; her own list has the same epoch but other content."""
     ana, ben = network["ana"], network["ben"]
     fork_device_list(ana, ben)
     ana.send(SMALL_PICTURE, ben)

@@ -1,4 +1,4 @@
-"""Tests of aligning a found sound with the sent sound: start, speed, pitch, and no keys."""
+"""Tests of aligning a found sound with the sent one, by start, speed and pitch, without a key."""
 
 import inspect
 from types import ModuleType

@@ -82,7 +82,7 @@ def test_database_file_does_not_reveal_the_order_of_arrival(
 def test_every_answer_waits_for_the_disk(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the log is synced, the write and the reads after it are not answered."""
+    """While the log is being synced, neither the write nor the reads after it are answered."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     fdatasync = os.fdatasync
 

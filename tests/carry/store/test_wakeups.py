@@ -75,7 +75,7 @@ async def wait_until_notifications_are_delivered(wake_ups: WakeUps) -> None:
     """
     if isinstance(wake_ups, PostgresWakeUps):
         for _ in range(2):
-            with wake_ups.listen(OTHER_MAILBOX):  # the wake-ups learn the running event loop
+            with wake_ups.listen(OTHER_MAILBOX):  # stores the running event loop
                 pass
             wake_ups.wake(OTHER_MAILBOX)  # nobody in this process listens yet
             with wake_ups.listen(OTHER_MAILBOX) as wait:

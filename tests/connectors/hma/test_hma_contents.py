@@ -141,7 +141,7 @@ def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> 
 def test_fetch_of_a_bank_skips_the_numbers_of_another_bank(
     platform: Platform, hma: httpx.Client
 ) -> None:
-    """The first bank has the first 1,201 numbers; a fetch ends after 1,000 missing numbers."""
+    """A fetch ends after 1,000 missing numbers; those of another bank do not count as missing."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
     add_hash(hma, "SECOND", FAR_HASH)

@@ -53,7 +53,7 @@ def _path_and_is_checked(untrusted: bytes) -> tuple[str, bool]:
 
 
 def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
-    """Return False if some server would take this for the covered path, but no gate is asked."""
+    """Return False if a server would read the covered path, although the gate is not asked."""
     path, is_checked = read
     return is_checked or not any(
         map(is_covered, paths_read_by_java(path) | paths_read_by_python(path))

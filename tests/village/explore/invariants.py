@@ -25,7 +25,7 @@ def _check_opening_limit(system: SystemState, opens: int | None) -> None:
 
 
 def _check_recalled_copy(system: SystemState, index: int) -> None:
-    """Check that a device never shows a copy that the relay recalled as unopened."""
+    """Check that no device shows a copy that, by the relay's answer, was recalled unopened."""
     if system.copies[index].recalled == 0 and system.devices[index].shown:
         raise Violation("what was taken back unopened was shown")
 

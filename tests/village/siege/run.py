@@ -208,7 +208,7 @@ class Siege:
         self._attempt("looks", person, lambda: query_sent_messages(person.device))
 
     def add_person(self, person: Participant) -> None:
-        """Add a person by an invite, possibly one who is a contact already."""
+        """Let ``person`` add somebody by an invite, possibly somebody who is a contact already."""
         most = self._everybody() if self.rng.random() < 0.5 else self._everybody()[:2]
         other = self.rng.choice([one for one in most if one is not person])
         link = self._attempt("invites", other, lambda: make_invite_link(other.device))

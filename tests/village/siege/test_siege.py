@@ -38,7 +38,7 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
         lambda key, *_: read_prekey(key),
     ),
 }
-#: The seed to try first, if seed 0 does not detect the missing check.
+#: For each missing check that a run with seed 0 does not detect: the seed to try first.
 FIRST_SEED = {"has an older list": 3}
 
 

@@ -98,7 +98,7 @@ REPORT_BY_SABOTAGE: dict[Sabotage, str] = {
     do_not_recognise_repeats: "refused",
     break_atomicity: "could not be opened",
 }
-#: The seed to try first, if seed 0 does not detect the sabotage.
+#: For each sabotage that a run with seed 0 does not detect: the seed to try first.
 FIRST_SEED = {
     answer_before_syncing: 1,
     release_after_recall: 1,
