@@ -34,7 +34,7 @@ _TRIES = 4  # other programs may delay some presses on a busy machine
 
 @pytest.mark.threat("page-seen-by-somebody")
 def test_pressing_shift_three_times_blanks_every_page(browser: Browser, tmp_path: Path) -> None:
-    """Every page without path parameters becomes blank within 100 ms, in one of up to four tries."""
+    """Every page without path parameters is blank within 100 ms, in one of up to four tries."""
     pages = {name for name, path in get_paths_by_route().items() if "{" not in path}
     with (
         run_app(tmp_path / "device") as app,
