@@ -129,18 +129,18 @@ def _run_servers(folder: Path, ports: dict[str, int]) -> Iterator[None]:
     name_and_port_arguments = [word for name, port in ports.items() for word in (name, str(port))]
     with subprocess.Popen(
         [
-            "/usr/bin/python3",
+            "/usr/bin/python3",  # the Python that can import Debian's Swift
             "-c",
             _SERVER_PROGRAM,
             folder,
             *name_and_port_arguments,
-        ],  # the Python of Debian's Swift
-        env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # the servers look up no names
+        ],
+        env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # the servers need no DNS
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ):
-        yield  # afterwards Popen closes the standard input and waits for the end
+        yield  # Popen then closes the program's standard input, and waits until the program ends
 
 
 def _write_settings(folder: Path, ports: dict[str, int]) -> None:

@@ -445,7 +445,7 @@ def _people_states(story: Story) -> Iterator[str]:
 
 
 def _let_ben_take_step(ben: Device, step: Callable[[], object]) -> None:
-    """Fetch Ben's messages until ``step`` succeeds, and send his messages."""
+    """Fetch Ben's messages until ``step`` succeeds, then send his queued messages."""
 
     def is_done() -> bool:
         fetch_messages(ben)

@@ -91,7 +91,7 @@ def test_threat_button_leads_to_advice_and_no_question_about_posting(
             for answer in ("Yes", "No", "Yes"):
                 page.get_by_role("button", name=answer, exact=True).click()
             expect(page.get_by_role("heading", level=1)).to_have_text(
-                "Which country do you live in?"  # no question about posting
+                "Which country do you live in?"  # the app leaves out the question about posting
             )
             page.get_by_role("button", name="Stop").click()
 
@@ -180,7 +180,7 @@ def test_under_18_leads_to_other_help_and_no_answer_is_kept(
         assert page.get_by_text("Tell an adult you trust").first.is_visible()
         assert page.get_by_text("takeitdown.ncmec.org").first.is_visible()
         assert page.locator("a[href='tel:112']").is_visible()
-        page.goto(f"{app.address}/71")  # the country was forgotten
+        page.goto(f"{app.address}/71")  # the app has forgotten the country
         ana.fill("Which country do you live in?", "Spain")
         ana.press("Show who helps there")
         assert page.locator("a[href='tel:112']").is_visible()
@@ -215,7 +215,7 @@ def test_locking_midway_loses_no_answers_and_shows_none(browser: Browser, tmp_pa
         assert ana.headings[-1] == "Unlock"
         page.goto(f"{app.address}/81/4")
         assert page.get_by_text("You said").count() == 0
-        page.goto(f"{app.address}/90/x")  # leads to unlocking
+        page.goto(f"{app.address}/90/x")  # redirects to the page "Unlock"
         page.goto(f"{app.address}/81/7")
         page.goto(f"{app.address}/1")
         unlock(page)

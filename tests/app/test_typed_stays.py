@@ -60,7 +60,7 @@ def test_form_returns_after_unlock_on_the_page_that_had_it(tmp_path: Path) -> No
     ):
         ana.set_up(relay.url)
         ana.get("/50")
-        ana.web.post("/2", follow_redirects=False)  # as the automatic lock does
+        ana.web.post("/2", follow_redirects=False)  # locks the app, as the automatic lock does
         assert ana.post("/52", {"link": "entrenous:some", "name": "Zelda"}).url.path == "/1"
         unlocked = ana.unlock()
         assert unlocked.url.path == "/50"

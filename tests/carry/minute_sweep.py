@@ -10,14 +10,14 @@ from tests.deterministic import SettableClock
 
 
 async def expire(relay: Relay) -> None:
-    """Delete everything that is due, overwrite deleted rows, and remove orphan blobs."""
+    """Delete what is due for deletion, overwrite deleted rows, and remove orphan blobs."""
     await sweep_until_now(relay)
     await expire_due(relay)
     await remove_orphan_blobs(relay)
 
 
 async def sweep_until_now(relay: Relay) -> None:
-    """Sweep as if the relay had run since the last sweep; afterwards, it trusts the clock."""
+    """Sweep as if the relay had run since the last sweep, so that the relay trusts its clock."""
     mark = await relay.mail.read(last_sweep)
     while mark is not None and mark.is_clock_ahead(relay.clock.now()):
         then = mark.at + CLOCK_TOLERANCE

@@ -42,7 +42,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CONTENT_ROW_TYPES = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
@@ -135,7 +135,7 @@ def test_taking_back_twice_does_not_keep_the_tombstone_longer(
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -> None:
-    """Without a sweep, it is not listed, the share is refused, and the content is deleted."""
+    """Without a sweep, reading lists no envelope, gives no share and deletes the content."""
     message = SampleMessage()
     run_sync(create_mailbox_and_post(relay, message))
     clock.advance(days=7)
@@ -302,7 +302,9 @@ def test_ended_messages_leave_no_content_and_later_no_id_on_the_disk(tmp_path: P
 
 
 def secret_parts(message: SampleMessage) -> list[bytes]:
-    """Return sixteen bytes each: both ends of the sealed letter, and parts of share and blob."""
+    """Return four pieces of 16 bytes: both ends of the sealed letter, a part of the share, and a
+    part of the blob.
+    """
     return [
         message.sealed[:16],
         message.sealed[-16:],
@@ -381,7 +383,9 @@ def test_id_withdrawn_before_its_post_is_stored_for_an_hour(
 def test_unknown_id_is_refused_for_an_hour_only_if_the_last_restore_was_thirty_days_ago(
     relay: Relay, clock: SettableClock, days: int
 ) -> None:
-    """An envelope that was posted and opened after the backup is unknown after the restore."""
+    """For thirty days after a restore, an unknown envelope may have been posted and opened after
+    the backup, so the relay does not say until when it refuses the id.
+    """
     message, restored = SampleMessage(), StoredRestore(1, clock.now())
     run_sync(relay.mail.transact(lambda tx: tx.put(restored)))
     clock.advance(days=days)

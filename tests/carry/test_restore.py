@@ -32,7 +32,7 @@ from tests.carry.minute_sweep import expire
 from tests.carry.relays import SampleMessage, new_relay, run, stored_blob_count, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 NO_MISSING_BLOBS: frozenset[str] = frozenset()
@@ -44,7 +44,10 @@ def relay() -> Relay:
 
 
 def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> SampleMessage:
-    """Create a mailbox and post a message with a blob; ``first_call`` chooses all random values."""
+    """Create a mailbox and post a message with a blob.
+
+    ``first_call`` is the starting point of the random source that makes the message's values.
+    """
     message = SampleMessage(random_source=SeededRandomSource(calls=first_call))
     run(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run(register_send_token(message.mailbox, message.owner, message.send_token(), relay))

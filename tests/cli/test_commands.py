@@ -77,7 +77,7 @@ def passphrase_pipe() -> Iterator[Callable[[str], str]]:
 
 
 def error_types(family: type[EntrenousError]) -> set[type[EntrenousError]]:
-    """Return the family's class and all classes derived from it."""
+    """Return the class of the family and all classes derived from that class."""
     return {family}.union(*(error_types(one) for one in family.__subclasses__()))
 
 

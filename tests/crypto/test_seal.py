@@ -446,17 +446,17 @@ def test_keys_stolen_later_do_not_open_earlier_letters() -> None:
     for _ in range(3):
         ana.read(*ben.write(b"ben", b"later"))
         ben.read(*ana.write(b"ana", b"later"))
-    # The state from before the later letters opens the letter, so the failures below count.
+    # Ben's earlier key and session open the letter, so the letter is intact.
     half_opened = open_outer_seal(early_keys[key_id], info, sealed)
     assert open_letter(early_session, half_opened).body == b"early"
-    # HPKE alone: the letter was sealed to none of the remaining keys.
+    # None of the HPKE keys that Ben still has opens the letter.
     assert ben.keys
     for private in ben.keys.values():
         with pytest.raises(NotForThisMailbox):
             open_outer_seal(private, info, sealed)
-    # Olm alone, as if HPKE were broken: the ratchet has moved on and cannot go back.
+    # Even without the HPKE layer, Ben's later Olm session does not open the letter.
     with pytest.raises(NotForThisMailbox):
         open_letter(ben.session, half_opened)
-    # The sender's state does not open the letter either.
+    # Ana's Olm session, with which she sealed the letter, does not open the letter.
     with pytest.raises(NotForThisMailbox):
         open_letter(ana.session, half_opened)

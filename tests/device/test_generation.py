@@ -46,7 +46,7 @@ UNLOCK_TOKEN = Secret(b"u" * 32)
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana and Ben, who are contacts; Ana's device has a lock at her relay."""
+    """Return Ana and Ben, who are contacts; Ana's device has a lock at her relay."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -210,10 +210,10 @@ def test_wrong_token_at_the_relay_is_raised(network: Network) -> None:
 
 
 class CopiesOfOneDevice(RuleBasedStateMachine):
-    """Up to four copies of one device are unlocked in any order; requests or answers get lost.
+    """Up to four copies of one device are unlocked in any order, and requests or answers get lost.
 
-    If the relay answers, the copy may continue exactly if its vault contains the previous unlock
-    that the relay accepted.
+    A copy that gets an answer may advance its ratchets if, and only if, its vault contains the last
+    unlock that the relay had accepted before.
     """
 
     def __init__(self) -> None:
@@ -270,7 +270,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
 
 
 def lose_request_or_answer(request_outcome: str, honest: HonestCall, *arguments: object) -> None:
-    """Lose the request or the answer as ``request_outcome`` says; a refusal is never lost."""
+    """Lose the request or the answer, if ``request_outcome`` says so. A refusal is never lost."""
     if request_outcome != "request lost":
         honest(*arguments)
     if request_outcome != "answered":

@@ -1,4 +1,4 @@
-"""Tests of our PDQ hashes of JPEG files, decoded in three ways, against Meta's (PyPI pdqhash)."""
+"""Compare our PDQ hashes with Meta's (PyPI pdqhash) for JPEG files decoded in three ways."""
 
 import io
 from typing import Any

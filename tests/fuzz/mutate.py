@@ -74,7 +74,9 @@ def change_bytes(data: bytes, rng: Random) -> bytes:
 
 
 def change_cbor(data: bytes, rng: Random) -> bytes:
-    """Change a node of CBOR, or of CBOR inside it; at times, or if that fails, change bytes."""
+    """Change one node of a CBOR value, or of CBOR inside the value. Some calls, and all calls with
+    malformed data, change bytes of the input instead.
+    """
     if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
@@ -85,7 +87,9 @@ def change_cbor(data: bytes, rng: Random) -> bytes:
 
 
 def change_json(data: bytes, rng: Random) -> bytes:
-    """Change a node of a JSON value; at times, or if that fails, change bytes of the input."""
+    """Change one node of a JSON value. Some calls, and all calls in which this fails, change bytes
+    of the input instead.
+    """
     if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
@@ -99,7 +103,9 @@ def change_json(data: bytes, rng: Random) -> bytes:
 def mutation_inside(
     unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
 ) -> Change:
-    """Return a mutation of the wrapped data, or at times (and if that fails) of the whole input."""
+    """Return a function that mutates the wrapped data. In some calls, and if this fails, the
+    function changes bytes of the whole input instead.
+    """
 
     def mutate(data: bytes, rng: Random) -> bytes:
         if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:

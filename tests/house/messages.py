@@ -47,7 +47,8 @@ _TEMPLATE_FUNCTIONS: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None
 }
 _PLURAL_FUNCTIONS: Final = frozenset({"plural", "ngettext"})
 _CODE_FUNCTIONS: Final = _PLURAL_FUNCTIONS | {"translated", "translatable", "gettext", "say"}
-#: Modules whose errors stay English, and why. Text on the wire (wire/problem_details) does too.
+#: Modules whose errors are not translated, and why.
+#: The text of wire/problem_details is not translated either.
 ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "carry/": "read by those who run a relay",
     "connectors/": "read by those who run a platform",
@@ -69,7 +70,7 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "respond/facts/*-ladder.toml": (
         *("step.*.name", "step.*.says", "step.*.to", "step.*.words"),
-        *("step.*.what", "step.*.caution"),  # only where a step has no "says"
+        *("step.*.what", "step.*.caution"),  # people read these only in steps without "says"
         "police.*",
     ),
     "respond/facts/platforms.toml": (
@@ -166,7 +167,7 @@ def _translated_literals(code: Source) -> Iterator[FoundSentence]:
 
 
 def _error_messages(code: list[Source]) -> Iterator[FoundSentence]:
-    """Yield the docstrings of errors, which are their messages, except those that stay English."""
+    """Yield the messages of errors (their docstrings), except messages that are not translated."""
     classes = [
         (file, node) for file, nodes in code for node in nodes if isinstance(node, ast.ClassDef)
     ]
@@ -180,7 +181,7 @@ def _error_messages(code: list[Source]) -> Iterator[FoundSentence]:
 
 
 def help_texts() -> Iterator[FoundSentence]:
-    """Yield the help texts of commands and options, except those of single lessons."""
+    """Yield the help texts of commands and options, but not of the commands for single lessons."""
     lessons = {one.name for one in all_lessons()}
     for paragraph in (
         *split_paragraphs(build_command_line().help),

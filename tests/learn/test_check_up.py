@@ -126,7 +126,7 @@ def test_open_or_unknown_fact_changes_only_its_own_leak_path_and_gives_a_step(
     assert path_states(facts) == {**path_states(SAFE_MACHINE), check: path_state}
     advice = finding_for(check, check_up_result(facts))
     assert advice.next_step
-    # Only a step for an open path has an undo.
+    # The finding says how to undo the step only if the path is open.
     assert bool(advice.undo) is (path_state is LeakPathState.OPEN)
     assert advice.closes
 
@@ -225,7 +225,7 @@ def test_five_steps_with_undo_are_advised_if_more_than_five_paths_are_open() -> 
     open_machine = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = check_up_result(open_machine, Secret(b"password1"), every_open)
     have_steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_check_up_order()][:4]  # the fifth is unknown
+    first = [one.id for one in shipped_check_up_order()][:4]  # the fifth path is unknown
     assert [one.check for one in have_steps] == [*first, "passphrase"]
     assert all(one.undo for one in have_steps)
 
@@ -235,7 +235,7 @@ def test_result_of_a_safe_machine_contains_no_score_grade_or_risk() -> None:
     assert not any(word in text.lower() for word in ("score", "grade", "%", "risk", "danger"))
 
 
-# Last days of updates for systems.
+# The last days on which systems get updates.
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_finding_says_if_the_support_end_was_read_more_than_180_days_ago() -> No
     assert "more than 180 days ago" in finding_for("system", check_up_result(today=late)).found
 
 
-# Pictures with a place.
+# Pictures that contain the place where they were taken.
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_pictures_with_a_place_are_counted_and_not_named(
     assert "a.jpg" not in advice.found
 
 
-# Questions.
+# The questions that the check-up asks.
 
 
 def test_twelve_questions_begin_with_email_and_end_with_the_threat() -> None:

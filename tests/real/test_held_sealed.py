@@ -96,7 +96,7 @@ def test_upload_for_a_deferred_scan_is_stored_only_sealed(tmp_path: Path) -> Non
     (data_folder / "gate.toml").write_text("slow_looks = 5\n")
     import_listed_hash(data_folder)
     with start_gate(data_folder, "--no-slow-look"):
-        pass  # creates the key
+        pass  # starting the gate creates the key
     program = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
         "from entrenous.stop.store.open_gate import open_platform\n"

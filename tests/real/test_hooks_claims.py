@@ -70,7 +70,7 @@ def who(scope):
 app = GateMiddleware(app, json.loads(sys.argv[1]), account=who)
 serve(app, "127.0.0.1", 0, lambda url: print(json.dumps({"url": url}), flush=True))
 """
-# /handler uses the upload handler for every form, /validator the validator of one field.
+# /handler passes every file to the upload handler. /validator has a form field with the validator.
 DJANGO_PROGRAM = """
 import json, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -152,7 +152,7 @@ class Gate:
             )
 
     def confirm_next(self) -> list[str]:
-        """Confirm the first waiting case as a reviewer; return all cases that this confirms."""
+        """Confirm the first waiting case as a reviewer; return all cases that the gate confirms."""
         case = self.running.get_json("/v1/reviews")["next"]["case"]
         answer = httpx.post(
             f"{self.running.url}/v1/reviews/{case}",
@@ -232,7 +232,7 @@ def upload(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana")
 @pytest.mark.threat("probing-registered")
 @pytest.mark.parametrize("hook", HOOKS)
 def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(hook: str, gate: Gate) -> None:
-    """After three refusals in an hour, an account's uploads are all refused."""
+    """The gate also refuses every further upload of an account with three refusals in an hour."""
     wait_if_hour_ends_within(90)
     famous, other = gate.unregistered_picture(), gate.unregistered_picture()
     before = set(gate.published_states())

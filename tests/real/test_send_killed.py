@@ -70,7 +70,7 @@ def test_upload_killed_at_half_only_sends_the_rest(
     sending.communicate()
     before, proxy.sent_bytes_max = proxy.sent_bytes, None
     proxy.cut.set()
-    # The relay has to store what it received.
+    # The relay has to store the bytes that it received before the connection ended.
     assert wait_until(lambda: largest_blob_bytes(relay) > 0.9 * HALF_COPY_BYTES, 120)
     stored_bytes = largest_blob_bytes(relay)
 

@@ -1,4 +1,4 @@
-"""Tests of a breach of an organisation's systems: the law, the 72 hours, and the duties."""
+"""Tests of cases in which an organisation's systems are breached: law, deadline and duties."""
 
 from datetime import UTC, datetime, timedelta
 

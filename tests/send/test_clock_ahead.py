@@ -99,7 +99,7 @@ def fetch_with_clock_ahead(network: Network, person: Person) -> None:
 
 
 def make_clock_ahead_trusted(network: Network, person: Person) -> None:
-    """Keep a person's clock ahead for more than an hour, so that it is trusted."""
+    """Keep a person's clock ahead for more than an hour, so that the device trusts the clock."""
     with clock_ahead(network, person):
         fetch_messages(person.device)
     with clock_ahead(network, person, FAR_AHEAD + timedelta(minutes=90)):
@@ -126,8 +126,8 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network
 
 
 def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Network) -> None:
-    """After a gap of forty days, the clock counts as implausible, and a fetch ends only messages
-    that had expired by the time of the previous fetch.
+    """After forty days without a fetch, the clock counts as implausible. The next fetch then marks
+    a message as expired only if the message had expired by the time of the previous fetch.
     """
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name

@@ -205,7 +205,7 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Network) -> None:
     with ana.courier.replace_calls(withdraw=unreachable):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
-        fetch_messages(ana.device)  # still unreachable
+        fetch_messages(ana.device)  # the relay is still unreachable
         assert ana.device.vault.keys(UNCONFIRMED_RECALL)
     fetch_messages(ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"

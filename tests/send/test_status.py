@@ -109,8 +109,8 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 
 
 def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
-    """Store a message like the named one, with one copy. Every hundredth copy can still change; the
-    others have ended, or were opened and have expired.
+    """Store a message with one copy, like the message with this name. If 100 divides ``number``,
+    the copy can still change. Otherwise the copy has ended, or was opened and has expired.
     """
     original = ana.device.ledger.message_named(name)
     (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == original.id)

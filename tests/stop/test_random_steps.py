@@ -75,7 +75,7 @@ def test_confirming_a_collage_does_not_confirm_a_picture_in_it(
     again = judge_upload(jpeg(make_collage(her_picture, other_picture)), gate_setup.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
-    confirm_case(again.case, gate_setup.platform)  # this does not confirm the claim either
+    confirm_case(again.case, gate_setup.platform)  # the claim stays unconfirmed
     assert judge_upload(jpeg(other_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
@@ -194,7 +194,9 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(gate_setup: Gat
 def test_release_after_an_appeal_needs_all_claims_shown(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """A look-back cannot find a refused upload, because no perceptual hash is kept."""
+    """The look-back for the second claim does not find the refused upload, because the gate keeps
+    no perceptual hash of refused uploads.
+    """
     first = register(gate_setup, picture_print(her_picture))
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     upload = jpeg(her_picture, 60)
@@ -352,7 +354,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield copies with a blurred or black square, each after its distance from the original."""
+    """Yield pairs: a distance from the original, and the copy with a blurred or black square."""
     original = fingerprint(picture(pixels))
     for y, x, blurred_share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)

@@ -32,7 +32,7 @@ HASH_STRATEGY = st.binary(min_size=32, max_size=32)
 
 
 def embedding_bytes(start: bytes) -> bytes:
-    """Return 512 signed bytes: ``start`` (with 0 for -128), then sevens, and 127 at the end."""
+    """Return 512 signed bytes: ``start`` with 0 in place of -128, then sevens, and a final 127."""
     return bytes(byte if byte != 128 else 0 for byte in start).ljust(511, b"\x07") + b"\x7f"
 
 

@@ -1,10 +1,11 @@
 """Run terminal sessions that are written down as text, and compare their output with the text.
 
-In a session, ``$ `` begins a command and ``< `` a line of its standard input. The lines after them
-are the output, up to the exit status, such as ``[exit 4]``; without that line the status is 0, and
-the next command ends the output. A line that begins with ``(aside) `` is on the other stream:
-standard error if the status is 0 or 1, otherwise standard output. :class:`OutputMatcher` says what
-may differ between two runs.
+In a session, a line that begins with ``$ `` is a command, and a line that begins with ``< `` is
+standard input of the command. The other lines are the output. A last line such as
+``[exit 4]`` is the exit status; if there is none, the exit status is 0. The output is on standard
+output if the status is 0 or 1, otherwise on standard error. Output lines that begin with
+``(aside) `` are on the other of these two streams. :class:`OutputMatcher` says what may differ
+between two runs.
 """
 
 import io
@@ -83,7 +84,7 @@ def parse_steps(lines: Iterable[str]) -> list[Step]:
     return steps
 
 
-#: Runs a command with its arguments, folder, environment and standard input.
+#: A function that runs a command with its arguments, folder, environment and standard input.
 RunCommand = Callable[[Sequence[str], Path, Mapping[str, str], bytes], CommandResult]
 
 

@@ -1,6 +1,6 @@
 """Test that a device that crashes in a move to another relay loses no message and no contact.
 
-The device crashes before or after a request or a commit. All crashes happen to the same people.
+The device crashes before or after a request or a commit. All crashes happen in one network.
 """
 
 import pytest

@@ -39,7 +39,7 @@ PIECE_BYTES = 48  # too many bytes to occur in another file by chance
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that contains the vault's, the working and the temporary folder."""
+    """Return a folder with three subfolders: the vault's, the working and the temporary one."""
     for name in ("home", "started-in", "temporary"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "started-in")
@@ -80,7 +80,7 @@ def read_all_files(folder: Path) -> dict[str, bytes]:
 
 
 def kept_file_names(folder: Path) -> set[str]:
-    """Return the names of all files except those of the database, which has a temporary journal."""
+    """Return the names of all files except the database and its temporary journal."""
     return {name for name in read_all_files(folder) if not name.startswith("home/vault.db")}
 
 
@@ -142,7 +142,7 @@ CONTENT_BY_KIND = {
 def test_a_view_once_message_leaves_no_file(
     network: SingleRelayNetwork, ben: Device, folder: Path, content_kind: str
 ) -> None:
-    """The view also removes the keys, the text and the attempt from the message's record."""
+    """The view also removes manifest, key, text and opening attempt from the message record."""
     sent, ana = CONTENT_BY_KIND[content_kind], network.people["ana"].device
     policy = MessagePolicy(network.clock.now() + timedelta(days=1), opens=1)
     send_unmarked((sent,), "only for your eyes", policy, "ben", ana)

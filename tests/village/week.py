@@ -126,7 +126,7 @@ class RecordedWeek:
 def simulate_day(day: int, people: list[Participant], clock: SettableClock) -> None:
     """Let everybody write, fetch and open some messages for a day.
 
-    Two people write so much that the recipient gives them further tokens every day.
+    Two people write so much to a third that this person gives them further tokens every day.
     """
     for writer_index in (0, 2):
         for _ in range(33):
@@ -201,8 +201,8 @@ def simulate_week(
 ) -> RecordedWeek:
     """Simulate a week of five people who know each other and have compared keys.
 
-    ``mail`` stores the relay's rows, ``run`` runs the relay's coroutines, and ``end_day`` is called
-    with the relay at the end of each day.
+    ``mail`` is the store of the relay's rows, and ``run`` runs the relay's coroutines. At the end
+    of each day, ``end_day`` is called with the relay.
     """
     network, log = SingleRelayNetwork(), list[str]()
     network.relay = replace(network.relay, mail=mail)

@@ -1,4 +1,4 @@
-"""Convert the blob streams of a courier to bytes, so that tricks can change and replay them."""
+"""Convert the blob streams of a courier to bytes, so that tests can change and replay blobs."""
 
 import io
 from collections.abc import Callable
@@ -27,9 +27,9 @@ class BytesCourier:
 
 
 def courier_method(call: str, answer_call: AnswerCall) -> Callable[..., Any]:
-    """Return the courier's method ``call``, which answers with the results of ``answer_call``.
+    """Return a courier's method with the name ``call``, which gets its result from ``answer_call``.
 
-    ``answer_call`` receives and returns blobs as bytes; the method streams them.
+    ``answer_call`` takes and returns blobs as bytes. The method converts streams to bytes and back.
     """
 
     def download_blob(

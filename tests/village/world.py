@@ -40,7 +40,7 @@ class Participant:
     vault: MemoryVault
 
     def add_contact(self, other: "Participant") -> None:
-        """Add another person by an invite, let both fetch, and compare keys."""
+        """Add another person by an invite, let both people fetch, and compare their keys."""
         add_person(make_invite_link(other.device), other.name, self.device)
         fetch_messages(other.device)
         fetch_messages(self.device)
@@ -79,7 +79,7 @@ class SingleRelayNetwork:
         )
 
     def set_up_person(self, name: str, courier: Courier | None = None) -> Participant:
-        """Set up a person's device; ``courier`` replaces the courier of the relay, if given."""
+        """Set up a person's device, with ``courier`` or, by default, with the network's courier."""
         vault = MemoryVault()
         device = Device(
             clock=self.clock,

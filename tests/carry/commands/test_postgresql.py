@@ -14,7 +14,7 @@ from tests.carry.operate.test_backup_files import create_mailbox_with_message
 from tests.carry.relays import SampleMessage
 from tests.postgres import Cluster
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 

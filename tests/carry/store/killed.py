@@ -28,7 +28,7 @@ def _kill_self_at(statement_number: int) -> None:
 
 
 def _completes_in_a_child(database: Path, statement_number: int) -> bool:
-    """Create the tables in a child process; return whether the process was not killed."""
+    """Create the tables in a child process; return whether the process completed."""
     child = os.fork()
     if child == 0:
         _kill_self_at(statement_number)
@@ -39,7 +39,7 @@ def _completes_in_a_child(database: Path, statement_number: int) -> bool:
 
 
 def main(folder: Path) -> None:
-    # This imports and compiles everything once, for all processes that are forked afterwards.
+    # This start imports and compiles everything once, for all processes that are forked later.
     open_sqlite(folder / "warm-up" / "mail.db").close()
     statement_number = 1
     while not _completes_in_a_child(folder / str(statement_number) / "mail.db", statement_number):

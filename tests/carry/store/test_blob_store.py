@@ -23,7 +23,7 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 BLOB = SeededRandomSource().token(3_000_000)
@@ -32,7 +32,7 @@ BLOB_SHA256 = hashlib.sha256(BLOB).digest()
 
 @dataclass
 class SyncBlobStore:
-    """A blob store whose methods run each operation to its end."""
+    """A blob store with blocking methods, which run the coroutines of ``store``."""
 
     store: BlobStore
     runner: asyncio.Runner
@@ -310,7 +310,7 @@ def test_free_bytes_are_between_0_and_2_to_the_60(tmp_path: Path) -> None:
 
 
 def test_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """Otherwise the write could reach the next file that gets the same descriptor."""
+    """A write that ends later could reach another file that gets the same descriptor."""
     store = FileBlobs(tmp_path)
 
     async def run_scenario() -> None:
@@ -362,7 +362,7 @@ def test_full_disk_is_reported_and_no_bytes_are_kept(tmp_path: Path) -> None:
             asyncio.run(store.store("name", stream(BLOB), BLOB_SHA256))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    # The bytes are gone before the blob is dropped.
+    # The failed upload has already deleted its bytes.
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
     asyncio.run(store.drop("name"))
     assert list(tmp_path.iterdir()) == []

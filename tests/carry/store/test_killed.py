@@ -1,4 +1,4 @@
-"""Test that a start killed while it creates SQLite tables leaves none; the next creates all."""
+"""A start killed while it creates SQLite tables leaves no table; the next start creates all."""
 
 import contextlib
 import sqlite3
@@ -25,7 +25,9 @@ def schema_version_and_table_count(database: Path) -> tuple[int, int]:
 
 
 def test_killed_start_leaves_no_table_and_the_next_creates_all(tmp_path: Path) -> None:
-    """One start is killed at each statement; the last killed start is then repeated."""
+    """The first start is killed at its first statement, the second at its second, and so on.
+    Afterwards, the last killed start is repeated.
+    """
     script = Path(__file__).with_name("killed.py")
     run = subprocess.run(
         [sys.executable, script, tmp_path], capture_output=True, text=True, check=True

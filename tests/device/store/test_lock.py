@@ -110,7 +110,7 @@ def read_value(home: Path, passphrase: Secret, relay: FakeRelay) -> bytes | None
 def test_vault_opens_only_with_its_passphrase_and_its_relay(home: Path, relay: FakeRelay) -> None:
     assert read_value(home, PASSPHRASE, relay) == b"value"
     with pytest.raises(WrongPassphrase):
-        unlock_vault(home, PASSPHRASE)  # only the relay's share is missing
+        unlock_vault(home, PASSPHRASE)  # the passphrase is right, but the relay's share is missing
     with pytest.raises(WrongPassphrase):
         read_value(home, PASSPHRASE, FakeRelay(key=scalar_from_random(bytes(range(5, 69)))))
     with pytest.raises(WrongPassphrase):
@@ -191,8 +191,8 @@ class PowerFailure(Exception):
 def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
     """Wrap ``work`` so that one call raises PowerFailure.
 
-    Calls are counted from 0. Call 1, for example, fails before its work if ``cut_at`` is 1, and
-    after its work if ``cut_at`` is 1.5.
+    The calls are numbered from 0. If ``cut_at`` is 1, call 1 fails before ``work`` runs. If
+    ``cut_at`` is 1.5, call 1 fails after ``work`` has run.
     """
     calls = iter(range(9))
 
@@ -291,7 +291,7 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
 
 
 def test_wrong_passphrase_in_an_offline_window_is_refused_without_retries(tmp_path: Path) -> None:
-    """After the wrong passphrase, only the courier without retries asks the relay."""
+    """For the wrong passphrase, the device asks the relay only through a client without retries."""
     relays_asked = list[str]()
 
     def make_unreachable_relay(name: str) -> Any:
@@ -338,7 +338,7 @@ def temporary_files(home: Path) -> list[Path]:
 
 
 def run_killed_process(home: Path) -> None:
-    """Run a process that dies after writing a window's temporary file and before renaming it."""
+    """Run a process that writes an offline window's temporary file, and dies before renaming it."""
     done = subprocess.run([sys.executable, "-c", _KILLED_PROCESS_SCRIPT, str(home)], check=False)
     assert done.returncode == 9
     assert len(temporary_files(home)) == 1

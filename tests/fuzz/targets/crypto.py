@@ -39,7 +39,7 @@ _REFUSALS: Final = (Malformed, Unproven)
 def _decrypt_both_ways(
     untrusted: bytes, decrypt_whole: Callable[..., bytes], decrypt_chunks: Callable[..., None]
 ) -> bytes:
-    """Decrypt an age file whole and in chunks; both must give the same, or both refuse it."""
+    """Decrypt an age file whole and in chunks. Both must return the same bytes or both refuse."""
     streamed_file = io.BytesIO()
     try:
         decrypt_chunks(_KEY, io.BytesIO(untrusted), streamed_file)
@@ -77,7 +77,7 @@ def _check_blob_hash(untrusted: bytes) -> bool:
 
 
 def _evaluate_and_finalize(untrusted: bytes) -> bool:
-    """Evaluate and finalize an untrusted group element; both may refuse it."""
+    """Evaluate and finalize an untrusted group element; each function may refuse the element."""
     finalized = finalize(Secret(b"input"), _scalar(), untrusted)
     return len(evaluate(_scalar(), untrusted)) == 32 and len(finalized) == 64
 
@@ -101,7 +101,7 @@ def _element_seeds() -> Iterable[bytes]:
 
 
 def _compare_keys(untrusted: bytes) -> bool:
-    """Compare keys, with the input in place of the other side's public key."""
+    """Run the comparison of two sides' keys, with the input as the other side's public key."""
     mine, theirs = (
         ComparisonSide(DEVICE, DIGEST, shown) for shown in (x25519_public_key(_KEY), untrusted)
     )

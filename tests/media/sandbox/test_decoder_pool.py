@@ -43,7 +43,7 @@ forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 def pool_with_fake_children(
     code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1
 ) -> DecoderPool:
-    """Return a pool whose children send the value of ``code`` as the answer."""
+    """Return a pool whose children answer with the value of the expression ``code``."""
     command = (sys.executable, "-c", FAKE_CHILD_SERVER_CODE.replace("{code}", code))
     limits = Limits(wall_s=wall_s)
     return DecoderPool(limits=limits, pictures_per_child=pictures_per_child, command=command)
@@ -135,7 +135,7 @@ def test_child_that_never_answers_times_out(picture_files: PictureFiles) -> None
 
 
 def test_left_over_answer_is_never_used_for_another_picture(picture_files: PictureFiles) -> None:
-    """Each child sends a failure and then surplus bytes. The next picture must not get these."""
+    """Each child sends a failure and then surplus bytes, which must not answer the next request."""
     with pool_with_fake_children("b'NP' + bytes(40)") as decoder_pool:
         for _ in range(3):
             with pytest.raises(NotAPicture):

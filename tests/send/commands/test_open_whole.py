@@ -44,7 +44,7 @@ def test_full_disk_removes_only_newly_written_files(tmp_path: Path) -> None:
         file.write(b"thi")
         raise DiskFull
 
-    (tmp_path / "m-1.jpg").write_bytes(b"first")  # from an earlier opening
+    (tmp_path / "m-1.jpg").write_bytes(b"first")  # as if written by an earlier opening
     files = FileGroup()
     for number, fill in enumerate(
         (make_writer(b"first"), make_writer(b"other"), fail_when_full), 1

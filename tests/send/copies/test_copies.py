@@ -32,7 +32,7 @@ from tests.send.send_device import Network
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SQUARE_PICTURE = photo(width_px=160)  # a square
+SQUARE_PICTURE = photo(width_px=160)
 
 
 def decode_pixels(data: bytes) -> np.ndarray:

@@ -53,7 +53,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop ("ana") and a phone; her contact Ben; and Caro, who has no contacts."""
+    """Return Ana with a laptop ("ana") and a phone, her contact Ben, and Caro without contacts."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     network.set_up_person("caro")
@@ -127,7 +127,7 @@ def test_concurrent_changes_converge(network: Network) -> None:
 def test_frozen_contact_is_not_verified_by_another_device(
     network: Network,
 ) -> None:
-    """The phone, which does not know of the conflicting list, renames the contact."""
+    """The phone does not know of the conflicting list, and syncs its contact as verified."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     catch_up(ana)

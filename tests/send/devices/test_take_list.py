@@ -131,7 +131,7 @@ def test_direct_successor_list_needs_no_history(friends: Network) -> None:
 
 
 def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ben's relay is remote, so a contact's relay cannot be on his machine."""
+    """Ben uses a remote relay, so no contact can have a relay on Ben's machine."""
     monkeypatch.setattr("tests.send.send_device.RELAY_URL", REMOTE_RELAY_URL)
     network = Network()
     ana, ben = (

@@ -88,8 +88,8 @@ class LetterForge:
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> WaitingEnvelope:
-        """Seal a letter with a changed header or outer address; ``sent_body`` is sealed in place of
-        the body that the header names.
+        """Seal a letter with a changed header or outer address. If ``sent_body`` is given, the
+        letter contains ``sent_body``, but the header describes ``body``.
         """
         outer = outer_parts_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
@@ -239,7 +239,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
 
 
 def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
-    """It makes no difference if the letter has an old key bundle that still lists the device."""
+    """Letters with an old key bundle that still lists the removed device are refused, too."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())

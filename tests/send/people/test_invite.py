@@ -74,8 +74,8 @@ def link_from_bytes(data: bytes) -> str:
 
 
 def changed_key_bundle_trick(owner: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """Return a trick of a relay that knows an invite: the relay opens the owner's key bundle, and
-    seals a changed one.
+    """Return a trick for a relay that knows an invite. The relay opens the owner's key bundle,
+    changes it, and seals it again.
     """
     mailbox = own_device(owner.device).home.mailbox
     return changed_answer_trick(
@@ -372,7 +372,8 @@ def test_greeting_from_a_forgotten_person_does_not_add_them_again(friends: Netwo
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable_count(ben.device) == 0  # an ignored hello is not undecryptable
+    # An ignored hello does not count as undecryptable.
+    assert take_undecryptable_count(ben.device) == 0
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)

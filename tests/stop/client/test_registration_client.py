@@ -108,7 +108,7 @@ def test_malformed_answer_of_a_gate_raises(content: bytes) -> None:
         (
             b'{"schema":"entrenous/gate-status/1","state":"serving"}',
             None,
-        ),  # a gate of an earlier version
+        ),  # from a gate of an earlier version
         (b'{"embedding":null}', None),
         (b'{"embedding":["a-network"]}', None),
         (b"<html>", None),

@@ -68,7 +68,7 @@ def upload_pictures(gate: RunningGate, count: int) -> set[int]:
 
 
 def upload_until_judges_run(count: int, gate: RunningGate) -> set[int]:
-    """Send uploads, four at a time, until the gate has ``count`` judges; return the process ids."""
+    """Send uploads, four at a time, until ``count`` judges run; return the judges' process ids."""
     deadline = time.monotonic() + TIMEOUT_S
     while len(judges := judge_pids(gate.pid)) < count:
         assert time.monotonic() < deadline

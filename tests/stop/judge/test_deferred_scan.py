@@ -79,7 +79,9 @@ def judge_and_scan(gate_setup: GateSetup, pixels: Any) -> str:
 def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The same page may surround other pictures, so a person reviews every such upload."""
+    """The uploaded page contains the registered picture. Later, the same page may contain another
+    picture, so a person reviews each upload of the page.
+    """
     protection = gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
     assert gate_setup.platform.bank.claim(protection.claim).state is ClaimState.WAITING
@@ -168,9 +170,9 @@ def test_scans_beyond_the_limit_or_without_bytes_are_skipped_and_counted(her_pic
     first = decide_upload(jpeg(her_picture), gate_setup.platform)
     store_upload_bytes_if_needed(first, jpeg(her_picture), gate_setup.platform)
     second = decide_upload(jpeg(her_picture), gate_setup.platform)
-    # The second scan is beyond the limit of one.
+    # The limit is one waiting scan, so the scan of the second upload is skipped.
     store_upload_bytes_if_needed(second, jpeg(her_picture), gate_setup.platform)
-    decide_upload(jpeg(her_picture), gate_setup.platform)  # no bytes are stored
+    decide_upload(jpeg(her_picture), gate_setup.platform)  # the bytes of this upload are not stored
     assert skip_overdue_deferred_scans(gate_setup.platform) == 0
     gate_setup.clock.advance(seconds=61)
     assert skip_overdue_deferred_scans(gate_setup.platform) == 2

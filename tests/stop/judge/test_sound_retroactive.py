@@ -101,7 +101,7 @@ def test_position_of_a_match_is_counted_from_the_start_of_the_upload() -> None:
     stored = [StoredSoundPrint(1, "case", sound_print(upload))]
     (found,) = uploads_with_matching_sounds(sought, stored)
     assert (found.case, found.sound) == ("case", 7)
-    assert found.matches[0].how.endswith("from 20.1 s")  # after 162 words
+    assert found.matches[0].how.endswith("from 20.1 s")  # the match begins after 162 words
 
 
 def test_stored_sounds_are_read_in_batches(

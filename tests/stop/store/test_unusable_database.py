@@ -1,4 +1,4 @@
-"""Opening a database reports the reason if the file is damaged, inaccessible or no database."""
+"""Opening a file that is damaged, inaccessible or not a database reports the reason."""
 
 import os
 import subprocess
