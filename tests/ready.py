@@ -1,6 +1,6 @@
 """Start Python programs quickly: fork them from a process that has already imported the code.
 
-Starting Python and importing the code takes half a second of each command, more for a server.
+Starting Python and importing the code takes half a second for a command, and more for a server.
 Here one process, the fork server, does that once, and forks each program that a test starts. A
 forked program is a child process of the test, with its own arguments, environment, folder and
 files; it runs its module or its code from the first line.
@@ -44,7 +44,7 @@ import pytest
 
 from tests.sizes import NIGHTLY
 
-#: Modules that commands and servers import. A program itself imports those that are missing here.
+#: Modules that commands and servers import. A program that needs other modules imports them itself.
 MODULES: Final = (
     *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
     *("PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
@@ -150,7 +150,7 @@ class ForkedProgram(Popen[Any]):
 
 
 class ForkServer:
-    """The connection to the fork server, the process that has imported everything."""
+    """The fork server, a process that has already imported the code, and the connection to it."""
 
     def __init__(self) -> None:
         self._socket, server_socket = socket.socketpair()
@@ -269,7 +269,7 @@ def _open_standard_streams() -> None:
 
 
 def _run_in_this_process(request: dict[str, Any]) -> None:
-    """Run the program in this process, which was forked for it."""
+    """Run the requested program in this forked process."""
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
@@ -290,7 +290,7 @@ def _run_in_this_process(request: dict[str, Any]) -> None:
 
 def _import_programs() -> None:
     """Import what programs need, and prepare templates and vaults; start no thread."""
-    gc.disable()  # a collection would take time and free little
+    gc.disable()  # garbage collection would take time and free little memory
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     for name in MODULES:

@@ -37,7 +37,7 @@ def test_found_copy_leads_to_letter_in_at_most_ten_pages_and_threat_to_report(
 
 
 def _make_leaked_copy(page: Page, folder: Path) -> Path:
-    """Make two copies, and return a cropped and recompressed version of the second."""
+    """Make copies for Ben and Caro; return Caro's copy, cropped and compressed again."""
     photo, leak = folder / "photo.jpg", folder / "leak.jpg"
     Image.fromarray(data.astronaut()).resize((900, 900)).save(photo, quality=95)
     copies = _make_copies(page, photo)
@@ -76,7 +76,7 @@ def _trace_found_copy(ana: Walker, leak: Path) -> None:
     _, paper = ana.save_file("Save this finding as PDF")
     assert paper.startswith(b"%PDF-")
     verdict = page.url
-    # The page is optional, so it is not counted.
+    # This page is optional, so it does not count towards the limit on pages.
     page.get_by_role("link", name="How do we know?").click()
     page.get_by_role("heading", name="What this does not say").wait_for()
     assert_no_violations(page)

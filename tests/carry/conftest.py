@@ -1,4 +1,4 @@
-"""Fixtures for tests of the relay: one closes relays after each test, one yields a row store."""
+"""Fixtures that close all relays after each test, and that yield an empty row store."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -19,7 +19,8 @@ from entrenous.crypto.nouns import NotAPoint
 from entrenous.crypto.oprf import blind, check_element, evaluate, finalize, scalar_from_random
 
 KEY = scalar_from_random(bytes(range(64)))
-ORDER = 2**252 + 27742317777372353535851937790883648493  # of ristretto255 (RFC 9496 section 4)
+# The order of the group ristretto255 (RFC 9496 section 4).
+ORDER = 2**252 + 27742317777372353535851937790883648493
 scalars = st.binary(min_size=64, max_size=64).filter(any).map(scalar_from_random)
 inputs = st.binary(max_size=100).map(Secret)
 
@@ -101,8 +102,8 @@ def test_zero_scalar_or_bytes_of_another_length_are_refused(uniform: bytes) -> N
         scalar_from_random(uniform)
 
 
-# Simulates another local user who can write to the folder for temporary files: just before a
-# library is loaded from that folder, a modified one replaces it.
+# This program simulates another local user who can write to the folder for temporary files. Just
+# before a library is loaded from that folder, the program replaces the library by a modified copy.
 REPLACE_LIBRARY_PROGRAM = """
 import os, sys
 written, shared = [], os.environ["TMPDIR"]

@@ -240,7 +240,7 @@ SIGNING_DEVICE = verify_key_bundle(KEY_BUNDLE).devices[0]
 
 
 MAILBOX = MailboxId(b"m" * 16)
-# Can forge Ed25519 signatures, but has another ML-DSA key.
+# The forger has the signer's Ed25519 key, but another ML-DSA key.
 FORGER = DeviceSigner(ACCOUNT, Secret(bytes(32)))
 
 
@@ -270,7 +270,10 @@ def signed_batch(
 def prekey_at(
     index: int, statements: list[bytes], tree_leaves: list[bytes] | None = None
 ) -> SignedPrekey:
-    """Return a prekey with its path in the tree of ``tree_leaves`` or of all statements."""
+    """Return the prekey of the statement at ``index``, with its path in a tree.
+
+    The leaves of the tree are ``tree_leaves``, or by default the leaves of all statements.
+    """
     leaves = tree_leaves or [prekey_leaf(one) for one in statements]
     place = BatchPosition(index, inclusion_proofs(leaves)[index])
     return read_prekey(write_prekey(statements[index], place, None))

@@ -12,14 +12,15 @@ from random import Random
 import atheris
 
 _INSTRUMENTED_PACKAGES = ["entrenous", "python_multipart", "tomllib"]
-_LIBFUZZER_CHANGE_ONE_IN = 4  # libFuzzer itself makes one in this many mutations
+# libFuzzer makes one of this many changes on average; the target makes the others.
+_LIBFUZZER_CHANGE_ONE_IN = 4
 
 
 def main(arguments: list[str]) -> None:
     """Fuzz a target until libFuzzer ends the process."""
     logging.disable(logging.CRITICAL)
     program, module, name, *options = arguments
-    # Modules of ours that were imported before this would not be instrumented.
+    # Only modules that are first imported in this block are instrumented.
     with atheris.instrument_imports(include=_INSTRUMENTED_PACKAGES, enable_loader_override=False):
         targets_module = importlib.import_module(module)
     target = {one.name: one for one in targets_module.TARGETS}[name]

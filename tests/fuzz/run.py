@@ -1,9 +1,10 @@
 """Fuzz every reader: ``python -m tests.fuzz.run --target all --runs 10000000 --hours 2``.
 
-Each target runs until it has read ``--runs`` inputs or has run for ``--hours``, both counted since
-its code last changed. Name a target twice, with ``--jobs 2``, and two processes share its corpus.
-You can stop the program at any time (Ctrl-C); the next run continues. Inputs that revealed a bug
-are in ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
+A target is done when it has read ``--runs`` inputs or has run for ``--hours``. Earlier runs count,
+unless the code of the target has changed since. Name a target twice, with ``--jobs 2``, and two
+processes share its corpus. You can stop the program at any time (Ctrl-C); the next run continues.
+Inputs that revealed a bug are in ``bench-out/fuzz/TARGET/finds``. The table of all targets is
+written after every slice of a few minutes.
 """
 
 import argparse
@@ -49,7 +50,7 @@ class NoAtheris(SystemExit):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The inputs and the seconds after which a target is done, and the seconds of a slice."""
+    """The number of inputs or seconds after which a target is done, and the length of a slice."""
 
     runs: int
     seconds: float
@@ -58,7 +59,7 @@ class Limits:
 
 @dataclass(slots=True)
 class SharedTallies:
-    """The tallies of all targets, which threads share; all are written whenever one changes."""
+    """The tallies of all targets, shared by threads. After each change, all tallies are written."""
 
     out: Path
     work_folder: Path
@@ -67,7 +68,7 @@ class SharedTallies:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def current(self, target: Target) -> Tally:
-        """Return the target's tally, which is empty if its code has changed."""
+        """Return the target's tally, or an empty tally if the target's code has changed."""
         with self._lock:  # code_hash() runs the target, which only one thread may do at a time
             return tally_of(target.name, code_hash(target), self.tallies)
 
@@ -104,10 +105,10 @@ def main() -> int:
 
 
 def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
-    """Fuzz one target until it is done, something is found, or the program is to stop.
+    """Fuzz one target until the target is done, a bug is found, or ``shared.stop`` is set.
 
     Raises:
-        RuntimeError: libFuzzer failed without a find; the message names the folder of its log.
+        RuntimeError: libFuzzer failed and left no find; the message names the folder of its log.
     """
     while not shared.stop.is_set():
         tally, before = shared.current(target), time.monotonic()
@@ -123,7 +124,10 @@ def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
 
 
 def parse_output(output: bytes, seconds: float) -> tuple[int, float, int]:
-    """Return inputs and edges from libFuzzer's output, even if it was killed, with ``seconds``."""
+    """Return the number of inputs, ``seconds``, and the number of covered edges.
+
+    Both numbers are from libFuzzer's output, which is incomplete if libFuzzer was killed.
+    """
     executed = _EXECUTED_LINE.findall(output) or _PROGRESS_LINE.findall(output) or [b"0"]
     return int(executed[-1]), seconds, int((_EDGES_FIELD.findall(output) or [b"0"])[-1])
 
@@ -160,7 +164,7 @@ def _run_slice(
 
 @contextlib.contextmanager
 def _run_process(command: list[str], log_file: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a session of its own; at the end, interrupt and, if need be, kill it."""
+    """Start a process in its own session. At the end, interrupt it; kill it if it does not stop."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=log_file, stderr=log_file, env=environment, start_new_session=True

@@ -40,14 +40,14 @@ class Target:
 def canonical_round_trip(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: ErrorTypes = MALFORMED
 ) -> ReadAndCheck:
-    """Require that each result, written again, gives the bytes that were read."""
+    """Require that writing a result gives exactly the bytes that were read."""
     return _make_check(read, lambda result, untrusted: write(result) == untrusted, refusals)
 
 
 def round_trip(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: ErrorTypes = MALFORMED
 ) -> ReadAndCheck:
-    """Require that each result is equal after it is written and read; the bytes may differ."""
+    """Require that writing and reading a result gives an equal result; the bytes may differ."""
     return _make_check(read, lambda result, _: read(write(result)) == result, refusals)
 
 
@@ -61,7 +61,7 @@ def property_check(
 def _make_check(
     read: Callable[[bytes], Any], is_right: Callable[[Any, bytes], bool], refusals: ErrorTypes
 ) -> ReadAndCheck:
-    """Return a check that permits these refusals, and raises if a result is not right."""
+    """Return a check that permits ``refusals``, and raises PropertyViolated for a wrong result."""
 
     def read_and_check(untrusted: bytes) -> bool:
         try:
@@ -77,6 +77,6 @@ def _make_check(
 
 
 def format_message(refusal: Exception) -> None:
-    """Format the error's message, which must be possible for any values in it."""
+    """Format the error's message, which must not fail, whatever values the error contains."""
     if isinstance(refusal, EntrenousError):
         str(refusal)

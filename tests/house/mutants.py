@@ -167,7 +167,10 @@ def _is_for_people(node: cst.CSTNode) -> bool:
 
 
 def _enclosing_statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
-    """Return the statement around the innermost node; for an ``if``, only its condition."""
+    """Return the statement that contains the first node of ``above``.
+
+    If that node is in the condition of an ``if``, return only the condition.
+    """
     kept = above[0]
     for node in above[1:]:
         if isinstance(node, cst.BaseCompoundStatement | cst.BaseSuite | cst.Module):
@@ -177,7 +180,10 @@ def _enclosing_statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
 
 
 def _make_mutant(place: Place, module: cst.Module, mutation: Mutation) -> Mutant | None:
-    """Return the mutant; None if it is not valid, not different, or changes text for people."""
+    """Return the mutant.
+
+    Return None if its code is invalid or unchanged, or if the change is in text for people.
+    """
     changed = module.deep_replace(mutation.original_node, mutation.mutated_node)
     assert isinstance(changed, cst.Module)
     before, after = module.code.splitlines(), changed.code.splitlines()

@@ -27,7 +27,7 @@ def built_distribution(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     subprocess.run([*git, f"file://{ROOT}", clone], check=True)
     command = ["make", "-o", ".venv/.uv", f"BIN={VENV_BIN}", "dist"]
     done = subprocess.run(command, cwd=clone, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr  # make builds twice, and compares
+    assert done.returncode == 0, done.stdout + done.stderr  # make compares two builds
     return clone / "dist", done.stdout
 
 

@@ -34,14 +34,15 @@ TEMPLATE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "kind.value": FieldKind,
     "one.notice.state.value": NoticeState,
     "role.value": RepresentativeRole,
-    "sign.name": (),  # messages() reads SAS_EMOJI
+    "sign.name": (),  # messages() reads the names in SAS_EMOJI
     "words": PLATFORM_KIND_NAMES.values(),
     # an addressee from the laws, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
     **dict.fromkeys(("one.line.note", "one.notice.route.law", "p.in_app"), ()),
 }
-#: Attributes whose facts come from a column with another name.
-_RENAMED_COLUMNS: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
+#: Attributes whose facts come from a column with another name: ``leave_out`` contains the column
+#: notice_need_not_contain, and ``rule`` the column deadline_rule.
+_RENAMED_COLUMNS: Final = frozenset({"leave_out", "rule"})
 #: Variables that code translates, with their possible values, or () for facts and constants.
 CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "app/pages/opening.py: stage.value": TransferStage,
@@ -64,19 +65,20 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "respond/first_steps.py: means": (),  # an answer in safety.toml
     "respond/law/one_deadline.py: clause": (),  # a clause of a deadline_rule
     "respond/law/plan.py: ladder.police[one]": (),  # the column police of a ladder
-    "respond/law/routes.py: says": (),  # the column tell.says of an update
+    "respond/law/routes.py: says": (),  # the column tell.says of a change of law
     "respond/situation.py: fact": (),  # constants of the file
     "respond/threat.py: words": (),  # constants of the file
     **dict.fromkeys(
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
-    ),  # messages() reads SAS_EMOJI
-    "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),  # constants
+    ),  # messages() reads the names in SAS_EMOJI
+    # constants of the file
+    "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),
     "send/commands/inbox.py: removed.state.value": InboxState,
     "send/commands/message_list.py: str(message['why'])": InboxState,
     "send/commands/setup.py: question": (),  # constants of the file
     "send/timeline.py: received.state.value": InboxState,
     "terminal/lazy_commands.py: name": (),  # constants of the file
-    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # read by messages.py
+    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # messages() reads the help texts
     "terminal/progress_bars.py: label": TransferStage,
 }
 _TRANSLATING_FUNCTIONS: Final = frozenset({"translated", "gettext", "say"})
@@ -131,7 +133,7 @@ def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
         and getattr(call.args[0], "id", "") in _TRANSLATING_FUNCTIONS
     ):
         return call.args[1]
-    # In the app, say is a page's gettext.
+    # A function named ``say`` translates its argument only in the app.
     if name == "say" and "app" not in file.relative_to(SOURCE).parts:
         return None
     if (
@@ -144,7 +146,7 @@ def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
 
 
 def constant_texts(variable: TranslatedVariable) -> set[str]:
-    """Return the texts of module constants that the variable can contain; none for a column."""
+    """Return the texts of constants that the variable can contain; no texts for a fact column."""
     if isinstance(variable.expression, ast.Attribute) and is_fact_column(variable.expression):
         return set()
     module = importlib.import_module(_module_name(variable.file))
@@ -161,7 +163,7 @@ def constant_texts(variable: TranslatedVariable) -> set[str]:
 
 
 def _assigned_expressions(name: str, function: ast.AST) -> Iterator[ast.expr]:
-    """Yield the expressions that a function assigns to a name, or iterates over."""
+    """Yield the expressions from which a variable gets its values, in assignments and loops."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and any(_contains_name(one, name) for one in node.targets):
             yield node.value

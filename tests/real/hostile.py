@@ -204,7 +204,7 @@ def parse_client_hello(received: bytes) -> tuple[bytes, bytes | None]:
     the values of the key share, the pre-shared key and the server name. Return also the extension
     that has the ticket of the session to resume, or None.
     """
-    at = 5 + 4 + 2 + 32  # record, message, version, random
+    at = 5 + 4 + 2 + 32  # record header, message header, version, random bytes
     at += 1 + received[at]  # the legacy session id, which is random
     suites = 2 + int.from_bytes(received[at : at + 2], "big")
     kept, at = received[at : at + suites], at + suites

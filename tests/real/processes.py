@@ -140,7 +140,7 @@ class Shell:
     def add_contact(self, contact: "Shell") -> None:
         link = str(contact.run("invite", "--json").answer["link"])
         self.run("person", "add", link, "--as", contact.name, "--json")
-        contact.run("person", "list", "--json")  # receives and answers the greeting
+        contact.run("person", "list", "--json")  # this receives and answers the greeting
         self.run("person", "list", "--json")
 
     def inbox(self) -> dict[str, str]:

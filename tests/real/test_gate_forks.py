@@ -1,4 +1,4 @@
-"""A gate does not use vfork: if it were killed right after one, the child might wait forever."""
+"""A gate never calls vfork. If a gate were killed just after vfork, its child might never end."""
 
 import re
 import shutil
@@ -18,14 +18,16 @@ from tests.stop.commands.gates import TIMEOUT_S, start_gate
 pytestmark = pytest.mark.real
 
 TRACED_CALLS = "trace=vfork,clone,clone3,fork,execve"
-ROUNDS_MAX = 20  # two simultaneous uploads are repeated until they need a judge process
+# The test repeats two simultaneous uploads until a judge process starts, at most this often.
+ROUNDS_MAX = 20
 
 
 def strace_command(trace_file: Path) -> list[str]:
     program = shutil.which("strace")
     if program is None:
         pytest.skip("needs strace: apt-get install strace")
-    # -D: strace runs as a grandchild, so that the process to stop is the program itself.
+    # With -D, strace runs as a grandchild of the test, and the traced program as a
+    # child, so that the test can stop the program itself.
     return [
         program,
         "-D",

@@ -1,4 +1,4 @@
-"""Tests of the anchors of a thumbnail: the nearest one, and the one with the most matches."""
+"""Tests of a thumbnail's anchors: the nearest anchor, and the anchor with the most matches."""
 
 from types import SimpleNamespace
 from typing import Any, cast

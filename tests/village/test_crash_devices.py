@@ -37,7 +37,7 @@ from tests.village.test_crash import count_crashes_until_success
 
 pytestmark = pytest.mark.slow
 
-#: The distance between tested crash points: odd, so that crashes before and after requests occur.
+#: Distances between tested crash points. Odd distances give crashes both before and after requests.
 OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7, 3)
 
 
@@ -53,7 +53,7 @@ def network() -> Network:
 def link_up_to_comparison(
     old: Device, new: Device, name: str
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Link two devices until only the new device has confirmed the comparison."""
+    """Link two devices up to the comparison, which so far only the new device has confirmed."""
     old_side = start_on_old_device(None, old)
     new_side = start_on_new_device(old_side.code, name, new)
     old_side = poll_old_device(old_side, old)

@@ -53,7 +53,10 @@ class MovingPeople:
         return OTHER_RELAY_URL if self.ana.home[0] == RELAY_URL else RELAY_URL
 
     def complete_move(self, target: str) -> None:
-        """Run the next commands; check that Ana's devices and their list are at ``target``."""
+        """Let the devices complete the move to ``target``, and check the result.
+
+        Both of Ana's devices must be at ``target``, and her contacts must know her current list.
+        """
         for _ in range(2):
             if self.ana.home[0] != target:
                 start_move(self.ana.device, target)
@@ -103,7 +106,7 @@ def network() -> Network:
 def test_crash_of_one_device_does_not_stop_the_move_of_both(
     network: Network, crashing_name: str, crash_point_step: int
 ) -> None:
-    """One device crashes in turn while the move is prepared and while the move is signed."""
+    """The device crashes alternately while the move is prepared and while the move is signed."""
     people = MovingPeople(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def try_with_crash(turn: int) -> bool:

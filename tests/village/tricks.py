@@ -1,4 +1,4 @@
-"""An adversary's tricks: some for any call, others for calls of one name.
+"""An adversary's tricks. Some fit any call, others only calls of certain names.
 
 A trick receives the call (``tests.village.adversary.PendingCall``), and answers it or raises an
 error of a relay or of the network.
@@ -43,7 +43,7 @@ FALSE_ERRORS: Final[tuple[EntrenousError, ...]] = (
 
 
 def with_flipped_bit(value: Any, rng: Random) -> Any:
-    """Return a copy with one random bit flipped, or the same value if it contains no bytes."""
+    """Return a copy of ``value`` with one random bit flipped, or ``value`` if it has no bytes."""
     if isinstance(value, bytes) and value:
         changed = bytearray(value)
         changed[int(rng.random() * len(value))] ^= 1 << int(rng.random() * 8)
@@ -83,7 +83,7 @@ def repeat_request(call: Any) -> Any:
 
 
 def delay_request(call: Any) -> Any:
-    """Delay the call until after later calls, and let it look lost to its caller."""
+    """Delay the call until after later calls, and tell its caller that the relay is unreachable."""
     call.adversary.delayed.append((call.caller, call.name, call.arguments))
     raise RelayUnreachable(host="relay")
 
@@ -134,7 +134,7 @@ def acknowledge_only(_call: Any) -> None:
 
 
 def answer_random_status(call: Any) -> EnvelopeStatus:
-    """Answer with a random state; pass on every status request, but only some recalls."""
+    """Answer with a random status. Forward each status request, but only some of the recalls."""
     if call.name == "envelope_status" or call.rng.random() < 0.5:
         call.forward()
     return EnvelopeStatus(call.rng.choice(list(EnvelopeState)), call.rng.randrange(3))
@@ -278,7 +278,7 @@ def replay_share(call: Any) -> Secret:
 
 
 def race_two_openers(call: Any) -> Secret:
-    """Let a second opener race with its own attempt, and answer with the winner's share."""
+    """Let a second opener compete with the caller; answer with the share that is released first."""
     url, envelope, token, _ = call.arguments
     racers = [
         (call.caller, call.arguments),

@@ -410,7 +410,7 @@ def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
     proof = write_receipt_proof(ReceiptProof(BatchPosition(63, path), SIGNED_BATCH))
     assert len(proof) == 5_615 < RECEIPT_PROOF_BYTES_MAX
     several = write_body(Receipts((RECEIPT,) * 64, SIGNED_BATCH))
-    assert len(several) < 16_384 - 2048  # fits a letter of 16,384 bytes
+    assert len(several) < 16_384 - 2048  # 2,048 bytes of the letter are left for its other parts
     assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048
 
 
@@ -700,7 +700,7 @@ def test_padme_costs_at_most_12_percent_and_has_few_sizes() -> None:
         assert length <= padded <= length * 1.12
         assert padded_length(padded) == padded
         sizes.add(padded)
-    assert len(sizes) < 200  # 16 or 32 for each doubling
+    assert len(sizes) < 200  # 16 or 32 sizes for each doubling of the length
 
 
 JPEG_FIELDS = ["image/jpeg", 7, 1]

@@ -170,7 +170,7 @@ def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay:
         vault_unlock(5, 2, 1),
         vault_unlock(5, 3, 1, 2),
     ):
-        # Each after the first is sent as if the previous answer was lost.
+        # The device sends each later request as if it had received no answer to the previous one.
         run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, unlock, relay))
     assert request_try(relay, 1).tries_left == 9
     for refused in (
@@ -182,7 +182,8 @@ def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay:
     ):
         with pytest.raises(RolledBack):
             run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, refused, relay))
-    assert request_try(relay, 2).tries_left == 9  # refused unlocks restored the tries as well
+    # Even a refused unlock restores the tries, because its sender knows the owner's token.
+    assert request_try(relay, 2).tries_left == 9
     run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, vault_unlock(6, 4), relay))
 
 
@@ -201,7 +202,8 @@ def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
     again = run_sync(
         count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED_PASSPHRASES[0], relay)
     )
-    assert again == answer  # the key is the same, and the request was counted before
+    # The key has not changed, and a repeated request is not counted again.
+    assert again == answer
     assert (
         run_sync(
             count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED_PASSPHRASES[1], relay)
@@ -265,7 +267,7 @@ def test_deleted_mailbox_has_no_lock_and_its_id_stays_taken(relay: Relay) -> Non
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
+@pytest.mark.usefixtures("socket_enabled")  # the event loop opens a socket pair
 def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
     async def request_concurrently(relay: Relay) -> list[object]:
         await create_mailbox_and_lock(relay)

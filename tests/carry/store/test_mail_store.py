@@ -54,7 +54,7 @@ from tests.in_memory.mail import MemoryRowStore
 from tests.postgres import Cluster
 from tests.sizes import size
 
-# The event loop's wake-up channel is a socket pair.
+# The event loop opens a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 MAILBOX = MailboxId(b"M" * 16)
@@ -289,7 +289,8 @@ def test_error_while_prefetching_undoes_only_its_own_work(sync_store: SyncRowSto
         sync_store.run(
             sync_store.store.transact(lambda tx: tx.put(STORED_LETTER), raise_zero_division)
         )
-    with contextlib.suppress(ZeroDivisionError):  # a store need not prefetch for a read
+    # A store may skip the prefetch of a read, and then no error is raised.
+    with contextlib.suppress(ZeroDivisionError):
         sync_store.run(
             sync_store.store.read(lambda view: view.count(StoredLetter), raise_zero_division)
         )

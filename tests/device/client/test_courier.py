@@ -226,7 +226,7 @@ def test_prekeys_are_handed_out_once(testbed: RelayTestbed) -> None:
 
 
 def test_new_prekey_set_replaces_the_previous_one(testbed: RelayTestbed) -> None:
-    """Publishing the same set twice changes nothing."""
+    """The second set replaces the first. Publishing the second set again changes nothing."""
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     first = Prekeys((b"1", b"2", b"3"), b"fallback 1", b"xwing 1")
     second = Prekeys((b"3", b"4"), b"fallback 2", b"xwing 2")

@@ -169,7 +169,7 @@ def test_device_uses_the_pause_length_from_its_settings(
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
     with create_device(settings, lambda: words) as ana:
         ana.vault.put("example", "key", b"")
-        assert callable(ana.courier.status)  # the courier is created on first use
+        assert callable(ana.courier.status)  # this first use creates the courier
     with open_device(settings, lambda: words) as ana:
         assert callable(ana.courier.status)
     assert longest == [7.0, 7.0]

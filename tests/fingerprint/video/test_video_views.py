@@ -21,7 +21,7 @@ MakeFrames = Callable[[Any, float], list[Frame]]
 
 
 def matching_share_by_view(upload: VideoViews, registered: VideoPrint) -> dict[str, float]:
-    """Return, by view, the share of half seconds with a hash near a registered one."""
+    """Return for each view the share of half seconds in which a hash is near a registered hash."""
     return {
         view.how: len(
             {
@@ -146,7 +146,7 @@ def test_trimmed_views_are_few_and_spread_over_time(scene: Any, make_frames: Mak
     half_seconds = sorted({view.at_ms // 500 for view in upload.trimmed})
     assert len(half_seconds) == 8
     assert half_seconds[-1] >= 14
-    silent = video_views(make_frames(scene, 12.0))  # no announced length
+    silent = video_views(make_frames(scene, 12.0))  # without the video's length
     assert {view.at_ms // 500 for view in silent.trimmed} == set(range(8))
 
 

@@ -33,7 +33,7 @@ PLANTED: Final = planted.TARGETS[0]
 
 
 def find_target(name: str) -> Target:
-    """Return the target with that name, even the planted one; raise KeyError if there is none."""
+    """Return the target with that name, which may be ``PLANTED``; raise KeyError if none has it."""
     return PLANTED if name == PLANTED.name else TARGETS[name]
 
 

@@ -121,7 +121,7 @@ def _grant_bytes() -> bytes:
 
 
 def _reader_of_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
-    """Return a reader of bytes that decodes them as Latin-1, which every byte allows."""
+    """Return a function that decodes bytes as Latin-1 (every byte is valid) and reads the text."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
 
@@ -150,7 +150,7 @@ def _write_note(shared: SharedRecord) -> bytes:
 
 
 def _write_note_with_topic(read: tuple[bytes, SharedRecord]) -> bytes:
-    """Write the note again, after the first byte of the input."""
+    """Return the first byte of the input, followed by the note, which is written again."""
     comparable_form(read[1])
     return read[0] + _write_note(read[1])[1:]
 

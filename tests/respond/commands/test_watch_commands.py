@@ -48,7 +48,8 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert "if you agree, say --yes" in " ".join(errors.split())
     assert run(["case", "watch", case_name, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
-    assert run(["case", "watch", case_name, "--on", "1"], {}) == 0  # the person has agreed already
+    # The person has agreed before, so --yes is not needed.
+    assert run(["case", "watch", case_name, "--on", "1"], {}) == 0
     assert "IP address" not in capsys.readouterr().err
     assert site.requests == []  # switching on sends no request
 

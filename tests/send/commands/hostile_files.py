@@ -34,7 +34,7 @@ SOUND_MEDIA_TYPES = {
 
 
 def zip_archive() -> bytes:
-    """Return a ZIP archive of a script. Programs also find it at the end of another file."""
+    """Return a ZIP archive of a script. ZIP readers find it even at the end of another file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("run.sh", SHELL_SCRIPT)
@@ -298,7 +298,10 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Append ``more`` to the first ``inside`` box; adjust the sizes of this and all outer boxes."""
+    """Append ``more`` to the first box that is named ``inside``.
+
+    Adjust the sizes of that box and of all boxes around it.
+    """
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0
@@ -318,7 +321,10 @@ def _ogg_page(flags: int, serial: bytes, number: int, body: bytes) -> bytes:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Return the CRC-32 of RFC 3533, section 6: unreflected, with initial value and final XOR 0."""
+    """Return the CRC-32 of an Ogg page (RFC 3533, section 6).
+
+    The bits are not reflected. The initial value is 0, and so is the final XOR.
+    """
     crc = 0
     for byte in page:
         crc ^= byte << 24

@@ -136,7 +136,7 @@ class CommandLine:
 def cli(
     cli_of_three: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[CommandLine]:
-    """Return a command line for Ana and Ben at one relay and Caro at another; Ana added both."""
+    """Return a command line for Ana and her contacts: Ben at her relay, and Caro at another."""
     yield cli_of_three.copy_to(tmp_path, monkeypatch)
     monkeypatch.undo()
 

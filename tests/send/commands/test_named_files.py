@@ -20,7 +20,7 @@ DAMAGED_FILES = {
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
-    """Add a folder of unsupported, damaged, truncated and empty files."""
+    """Return the command line with a folder of unsupported, damaged, truncated and empty files."""
     (cli.folder / "in").mkdir()
     beach = (cli.folder / "beach.jpg").read_bytes()
     files = {

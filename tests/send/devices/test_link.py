@@ -202,7 +202,7 @@ def test_broken_commitment_ends_linking(ana: Person, phone: Person, broken_part:
 def test_attacker_in_between_makes_the_pictures_differ(
     network: Network, ana: Person, phone: Person
 ) -> None:
-    """To each of the two devices, the attacker poses as the other one."""
+    """The attacker poses as the new device to Ana's device, and as the old device to the phone."""
     thief, boss = add_blank_device(network, "thief"), network.set_up_person("boss")
     old_progress = start_on_old_device(None, ana.device)
     attacker_as_new = start_on_new_device(old_progress.code, None, thief.device)
@@ -227,7 +227,7 @@ def test_attacker_in_between_makes_the_pictures_differ(
 def test_rejection_on_the_new_device_alone_asks_to_check_the_device_list(
     ana: Person, phone: Person
 ) -> None:
-    """The user has confirmed on the old device: an attacker's device may be on the list now."""
+    """The user confirms on the old device first, which may add an attacker's device to the list."""
     old_progress, new_progress = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(old_progress, ana.device)
     with pytest.raises(LinkPicturesDifferOnNewDevice) as error:
@@ -322,7 +322,7 @@ def test_new_device_that_confirms_too_late_says_how_to_revoke_it(
 def test_keys_swapped_in_transit_end_the_linking(
     ana: Person, phone: Person, swapped_key: str
 ) -> None:
-    """With either key swapped, the old device cannot open the offer that the new device sealed."""
+    """An attacker replaces a key of the old device, so the old device cannot open the offer."""
     other = (
         x25519_public_key(Secret(b"m" * 32))
         if swapped_key == "public"

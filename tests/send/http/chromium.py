@@ -107,7 +107,7 @@ class Browser:
             sleep(_POLL_S)
 
     def wait_until_gone(self, selector: str) -> None:
-        """Wait until there is no such element, without a script in the page."""
+        """Wait until no element matches the selector, without a script in the page."""
         end = monotonic() + _WAIT_S
         while True:
             root = self.call("DOM.getDocument")["root"]["nodeId"]

@@ -1,4 +1,4 @@
-"""Tests of letters that name a device list unknown to the reader, and of unproven list claims."""
+"""Tests of letters that name an unknown device list, and of unproven claims about such lists."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Letters that are unreadable or refused are counted and dropped; a device fault loses none."""
+"""Unreadable and refused letters are counted and dropped. A fault of the device loses no letter."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def test_the_count_of_undecryptable_letters_is_limited(
 def send_failing_recall(
     friends: Network, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Send Ben a recall that fails on arrival, followed by a message, both from Ana."""
+    """Let Ana send Ben a recall and then a message. On arrival, the recall raises ``error``."""
     ana, ben = friends["ana"], friends["ben"]
 
     def fail_with_error(*_: Any) -> None:

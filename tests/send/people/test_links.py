@@ -95,7 +95,7 @@ def draft(recipient: str, sender: Person, confirmed: Sequence[str] = ()) -> Draf
 
 
 def guard_reasons(recipient: str, sender: Person) -> str:
-    """Return the guard's reasons to stop a picture to a person, or an empty string."""
+    """Return the guard's doubts about a picture for ``recipient``, joined by semicolons."""
     return "; ".join(
         doubt.why for doubt in inspect_draft(draft(recipient, sender), sender.device).doubts
     )
@@ -299,7 +299,10 @@ def test_every_way_of_comparing_detects_a_swapped_link(scenario: InviteScenario)
 def test_an_unfounded_notice_of_a_used_up_link_forgets_nobody(
     scenario: InviteScenario, *, greeted: bool
 ) -> None:
-    """Ben ignores a notice about a link that he did not use, or from a person who greeted him."""
+    """Ben ignores a notice about a link that he did not use.
+
+    He also ignores a notice about the link that he used if Ana has already greeted him.
+    """
     ben = scenario.join("ben", make_invite_link(scenario.ana.device))
     if greeted:
         scenario.fetch_notices()

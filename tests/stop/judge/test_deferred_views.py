@@ -69,12 +69,12 @@ def crop_two_edges(pixels: Any) -> Any:
 
 
 def crop_all_edges(pixels: Any) -> Any:
-    """Cut a tenth off the height and the width, at all four edges."""
+    """Crop all four edges; nine tenths of the height and nine tenths of the width are left."""
     return pixels[20:481, 40:501]
 
 
 def release_registration(upload: Picture, gate_setup: GateSetup) -> Registration:
-    """Return the registration that a release of the upload makes in the bank "released"."""
+    """Return a registration of the upload in the bank of released uploads."""
     claim = Claim(
         id=ClaimId("0f" * 16),
         bank=RELEASED_BANK,
@@ -160,7 +160,7 @@ def test_no_views_of_parts_are_made_if_the_bank_has_none(her_picture: Any) -> No
 def test_parts_registered_before_the_first_look_up_are_found(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """An index reports no parts before its first look-up."""
+    """Before its first look-up, an index counts no hashes of parts, but the look-up finds them."""
     claim = gate_setup.protect(her_picture).claim
     assert gate_setup.platform.index.part_hash_count() == 0
     ((match, _),) = best_deferred_hits(picture(write_text_over(her_picture)), gate_setup.platform)

@@ -13,7 +13,7 @@ OPENING_LIMITS = {"once": 1, "twice": 2, "any number": None}
 
 
 def main() -> int:
-    """Explore a message under each selected limit on openings; return 1 after a violation."""
+    """Explore one message for each chosen limit on openings; return 1 if an invariant fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=12)
     parser.add_argument("--groups", action="store_true", help="with concurrent requests")

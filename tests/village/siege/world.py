@@ -93,7 +93,7 @@ class AttackedNetwork:
 
 
 def lock_of_device(person: Participant) -> RelayLock:
-    """Return the lock at the relay of a person's device."""
+    """Return the lock that the relay keeps for a person's device."""
     home = own_device(person.device).home
     return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
 

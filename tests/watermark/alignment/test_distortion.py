@@ -1,4 +1,4 @@
-"""Tests of bends, lenses and poses: inverses, splines, resizing, warping there and back."""
+"""Tests of bends, lenses and poses: inverses, splines, resizing, and warps forth and back."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_pose_can_be_resized(factor: float) -> None:
 
 
 def smooth_plane(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a plane of slow waves."""
+    """Return a plane that is a sum of long sine waves."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
 
