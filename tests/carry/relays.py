@@ -83,6 +83,11 @@ class SampleMessage:
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
 
+def in_three_days() -> datetime:
+    """Return an expiry for a message to a relay that uses the machine's clock."""
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+
+
 def new_relay(clock: SettableClock | None = None) -> Relay:
     """Open a relay on SQLite and files, in a folder that :func:`close_relays` removes."""
     if not _open_relays:

@@ -11,7 +11,7 @@ from entrenous.carry.relay_settings import PostgresqlLibraryMissing
 from entrenous.cli import run
 from tests.carry.commands.test_relay_commands import run_relay_command
 from tests.carry.operate.test_backup_files import create_mailbox_with_message
-from tests.carry.relays import SampleMessage
+from tests.carry.relays import SampleMessage, in_three_days
 from tests.postgres import Cluster
 
 # asyncio's event loop opens a pair of sockets to wake itself up.
@@ -25,7 +25,7 @@ def settings_file(tmp_path: Path, postgres: Cluster) -> Path:
     path = tmp_path / "relay.toml"
     path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
     with open_relay(tmp_path / "relay-data", database=url) as relay:
-        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage(until=in_three_days())))
     return path
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from entrenous.base.errors import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import SampleMessage
+from tests.carry.relays import SampleMessage, in_three_days
 from tests.deterministic import SeededRandomSource
 from tests.ready import start_program
 
@@ -41,7 +40,7 @@ def running_relay(folder: Path) -> Iterator[str]:
 def send_message(courier: HttpCourier, url: str, seed: int) -> SampleMessage:
     """Send a message to a new mailbox; return the sample message."""
     message = SampleMessage(
-        until=datetime.now(UTC) + timedelta(days=3),
+        until=in_three_days(),
         random_source=SeededRandomSource(calls=1000 * seed),
     )
     courier.create_mailbox(url, message.mailbox, message.owner)

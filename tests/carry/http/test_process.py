@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,7 @@ from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachab
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
-from tests.carry.relays import SampleMessage, disk_relay, download_bytes, serve_app
+from tests.carry.relays import SampleMessage, disk_relay, download_bytes, in_three_days, serve_app
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.ready import start_program
 
@@ -87,10 +86,6 @@ def all_waiting_envelopes(
     ):
         found += page
     return found
-
-
-def in_three_days() -> datetime:
-    return datetime.now(UTC) + timedelta(days=3)
 
 
 @pytest.mark.threat("relay-killed")

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import read_upload_progress
 from tests.carry.http.test_relay_app import URL, bearer_header
-from tests.carry.relays import SampleMessage, memory_relay
+from tests.carry.relays import SampleMessage, in_three_days, memory_relay
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier, run_sync
 from tests.ready import start_program
@@ -169,7 +168,7 @@ def uploaded_byte_count(address: str, message: SampleMessage) -> int:
 
 
 def message_with_large_blob(size: int) -> SampleMessage:
-    message = SampleMessage(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    message = SampleMessage(until=in_three_days())
     message.blob = SeededRandomSource().token(MB) * (size // MB)
     return message
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from entrenous.base.errors import RelayNotAuthenticated, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import SampleMessage, download_bytes
+from tests.carry.relays import SampleMessage, download_bytes, in_three_days
 from tests.deterministic import SeededRandomSource
 from tests.nginx import needs_nginx, run_nginx
 from tests.ready import run_program, start_program
@@ -63,7 +62,7 @@ def courier_trusting(certificate: CertificateFiles) -> Iterator[HttpCourier]:
 
 def exchange_message(courier: HttpCourier, url: str) -> None:
     """Create a mailbox, send a message with a blob of 3 MB to it, and open the message."""
-    message = SampleMessage(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    message = SampleMessage(until=in_three_days())
     message.blob = SeededRandomSource().token(3_000_000)
     courier.create_mailbox(url, message.mailbox, message.owner)
     courier.register_token(url, message.mailbox, message.owner, message.send_token())

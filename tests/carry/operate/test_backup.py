@@ -1,12 +1,10 @@
 """Restores of a relay's backup, with or without the shares of messages, and a refused backup."""
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NoSuchEnvelope
 from entrenous.base.files import NotEmpty
 from entrenous.base.secret import Secret
@@ -17,7 +15,7 @@ from entrenous.carry.release import release_key_share
 from entrenous.carry.withdraw import envelope_status
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.operate.test_backup_files import create_mailbox_with_message
-from tests.carry.relays import SampleMessage
+from tests.carry.relays import SampleMessage, in_three_days
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -25,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 @pytest.fixture
 def message() -> SampleMessage:
-    return SampleMessage(until=SystemClock().now() + timedelta(days=3))
+    return SampleMessage(until=in_three_days())
 
 
 @pytest.fixture

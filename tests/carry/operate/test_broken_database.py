@@ -16,7 +16,7 @@ from entrenous.carry.backup import back_up_relay
 from entrenous.carry.open_relay import DATABASE_NAME, open_relay
 from entrenous.cli import run
 from tests.carry.operate.test_backup_files import create_mailbox_with_message
-from tests.carry.relays import SampleMessage
+from tests.carry.relays import SampleMessage, in_three_days
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -27,7 +27,7 @@ _PAGE_BYTES = 4096
 @pytest.fixture
 def relay_folder(tmp_path: Path) -> Path:
     with open_relay(tmp_path / "relay") as relay:
-        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage(until=in_three_days())))
     return tmp_path / "relay"
 
 

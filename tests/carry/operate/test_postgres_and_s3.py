@@ -1,7 +1,6 @@
 """Two relays that share their rows in PostgreSQL and their blobs in a bucket."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import token_hash
-from tests.carry.relays import SampleMessage, stream
+from tests.carry.relays import SampleMessage, in_three_days, stream
 from tests.postgres import Cluster
 from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, Swift
 
@@ -37,7 +36,7 @@ def test_blob_uploaded_to_one_relay_is_downloaded_from_another(
 ) -> None:
     database, message = (
         postgres.create_database(),
-        SampleMessage(until=datetime.now(UTC) + timedelta(days=3)),
+        SampleMessage(until=in_three_days()),
     )
     message.mailbox = MailboxId(b"M" * 16)
     for name, value in (
