@@ -40,14 +40,14 @@ def one_year(
     year, found = Year(seed, conversations), Measured()
     every = max(1, conversations * MESSAGES * 4 // 5 // slips_each) if slips_each else 0
     for unsent in year.messages():
-        doubts = inspect_draft(unsent.draft, year.device).doubts
+        warnings = inspect_draft(unsent.draft, year.device).warnings
         found.ordinary += 1
-        found.asked += bool(doubts)
+        found.asked += bool(warnings)
         if bare:
             found.asked_bare += bool(
-                inspect_draft(replace(unsent.draft, within=None), year.device).doubts
+                inspect_draft(replace(unsent.draft, within=None), year.device).warnings
             )
-        year.record_doubts(doubts)
+        year.record_warnings(warnings)
         if every and found.ordinary % every == 0:
             _plant_all(year, found, slips_each)
     return found

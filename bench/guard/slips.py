@@ -40,7 +40,9 @@ def plant(slip: Maker, year: Year) -> bool | None:
         planted = slip(year)
         if planted is not None:
             draft, wrong = planted
-            spoke = any(doubt.who == wrong for doubt in inspect_draft(draft, year.device).doubts)
+            spoke = any(
+                warning.who == wrong for warning in inspect_draft(draft, year.device).warnings
+            )
         raise Rollback
     year.prekey_store.last_used.clear()
     return spoke

@@ -47,7 +47,7 @@ from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.guard import record_message_recipients
-from entrenous.send.message.draft import Draft, MessagePolicy, RecipientDoubt
+from entrenous.send.message.draft import Draft, MessagePolicy, RecipientWarning
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.circles import Circle, MessageParticipants, circles, store_circle
 from entrenous.send.people.contact_history import record_heard_from
@@ -62,7 +62,7 @@ _MET: Final = 8
 _CIRCLES: Final = {"family": 6, "friends": 9, "choir": 14, "neighbours": 20}
 
 
-#: Matches a doubt about two similar names; the group is the other name.
+#: Matches a warning about two similar names; the group is the other name.
 _SIMILAR_NAMES: Final = re.compile(
     re.escape(SIMILAR_NAMES_SENTENCE.partition("{other}")[0]).replace(r"\{name\}", ".+")
     + r"([^,(]+) \("
@@ -103,9 +103,9 @@ class Year:
         """Add a contact, who is known by link until keys are compared."""
         store_contact(somebody(name, self.device, self.prekey_store), self.device)
 
-    def record_doubts(self, doubts: tuple[RecipientDoubt, ...]) -> None:
-        """Count the doubts about similar names; after three, the shorter name will be changed."""
-        for one in doubts:
+    def record_warnings(self, warnings: tuple[RecipientWarning, ...]) -> None:
+        """Count the warnings about similar names; after three, the shorter name will be changed."""
+        for one in warnings:
             alike = _SIMILAR_NAMES.search(one.why)
             if alike is not None:
                 short = min(one.who, alike[1], key=len)  # e.g. Sam, of Sam and Samuel

@@ -113,11 +113,11 @@ def test_first_notification_counts_and_informing_people_is_separate(
     record_breach_notified(case.name, START, owner.device, notified=True)
     owner.clock.advance(hours=5)
     again = record_breach_notified(
-        case.name, owner.clock.now(), owner.device, notified=True, told=True
+        case.name, owner.clock.now(), owner.device, notified=True, people_notified=True
     )
     assert again.breach is not None
     assert again.breach.notified_at == START
-    assert again.breach.told_at == START + 5 * HOUR
+    assert again.breach.people_notified_at == START + 5 * HOUR
 
 
 def test_impossible_times_are_refused_and_change_nothing(owner: CaseOwner, case: Case) -> None:
@@ -127,7 +127,7 @@ def test_impossible_times_are_refused_and_change_nothing(owner: CaseOwner, case:
     with pytest.raises(ImpossibleTime):
         record_breach_notified(case.name, AWARE_AT - HOUR, owner.device, notified=True)
     with pytest.raises(ImpossibleTime):
-        record_breach_notified(case.name, START + HOUR, owner.device, told=True)
+        record_breach_notified(case.name, START + HOUR, owner.device, people_notified=True)
     assert find_case(case.name, owner.device) == before
     record_breach_notified(case.name, AWARE_AT + HOUR, owner.device, notified=True)
     with pytest.raises(ImpossibleTime):

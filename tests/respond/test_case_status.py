@@ -80,7 +80,7 @@ def test_old_record_without_separate_times_is_still_read(case: Case) -> None:
         case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
     )
     plain = msgspec.msgpack.decode(pack(replace(case, notices=(old,))))
-    for field in ("asked_at", "removed_at", "told"):
+    for field in ("asked_at", "removed_at", "named_sightings"):
         del plain["notices"][0][field]
     read = unpack(Case, msgspec.msgpack.encode(plain))
     assert deadlines_of_case(read, START + 99 * HOUR)[0].state is DeadlineState.MET

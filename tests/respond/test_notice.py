@@ -163,7 +163,7 @@ def test_notice_to_a_platform_names_one_host_and_to_a_search_engine_all(
     route_id: str, numbers: list[int]
 ) -> None:
     notice = draft_notice(CASE_ON_TWO_HOSTS, ROUTES[route_id], START)  # type: ignore[index]
-    assert [sighting.number for sighting in notice.told] == numbers
+    assert [sighting.number for sighting in notice.named_sightings] == numbers
     assert ("b.example" in notice.letter) is (2 in numbers)
 
 
@@ -171,10 +171,10 @@ def test_next_notice_under_the_same_law_names_the_next_host() -> None:
     route = ROUTES["us-tida-removal"]  # type: ignore[index]
     first = draft_notice(CASE_ON_TWO_HOSTS, route, START)
     second = draft_notice(replace(CASE_ON_TWO_HOSTS, notices=(first,)), route, START)
-    assert [sighting.number for sighting in second.told] == [2]
+    assert [sighting.number for sighting in second.named_sightings] == [2]
     withdrawn = replace(first, state=NoticeState.WITHDRAWN)
     again = draft_notice(replace(CASE_ON_TWO_HOSTS, notices=(withdrawn,)), route, START)
-    assert again.told == first.told
+    assert again.named_sightings == first.named_sightings
 
 
 def test_preview_says_what_is_left_out_and_whether_people_are_named() -> None:
@@ -201,7 +201,7 @@ def test_sighting_without_a_host_gets_a_notice_of_its_own() -> None:
         CASE, sightings=(make_sighting("http://[::1"), make_sighting("a poster at the station"))
     )
     notice = draft_notice(case, ROUTES["us-tida-removal"], START)  # type: ignore[index]
-    assert [sighting.where for sighting in notice.told] == ["http://[::1"]
+    assert [sighting.where for sighting in notice.named_sightings] == ["http://[::1"]
 
 
 def test_preview_says_that_the_notice_is_unsent_and_cites_its_law() -> None:

@@ -15,8 +15,8 @@ from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
     Draft,
-    GuardHasDoubts,
     MessagePolicy,
+    UnansweredWarnings,
     WaitsInOutbox,
 )
 from entrenous.send.people.block import block_contact, rename_contact
@@ -37,7 +37,7 @@ def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
 
 
 def guard_reasons(sender: Person, *to: str) -> dict[str, str]:
-    return {str(d.who): d.why for d in inspect_draft(draft(sender, *to), sender.device).doubts}
+    return {str(d.who): d.why for d in inspect_draft(draft(sender, *to), sender.device).warnings}
 
 
 def test_the_guard_asks_about_a_first_message_only(friends: Network) -> None:
@@ -65,7 +65,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
     for _ in range(7):
         send_message(text, ben.device)
-        assert inspect_draft(text, ben.device).doubts == ()
+        assert inspect_draft(text, ben.device).warnings == ()
         friends.clock.advance(seconds=1)
     assert guard_reasons(ben, "ana") == {"ana": KNOWN_BY_LINK_REASON}
     ben.send(SMALL_PICTURE, ana)
@@ -112,8 +112,8 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike:
     for _ in range(3):
         ana.send(SMALL_PICTURE, friends["ben"])
     add_contact_called(alike, friends)
-    (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
-    assert doubt.why.startswith(f"ben is easily mistaken for {alike} (")
+    (warning,) = inspect_draft(draft(ana, "ben"), ana.device).warnings
+    assert warning.why.startswith(f"ben is easily mistaken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
     assert guard_reasons(ana, "ben") == {}
 
@@ -123,11 +123,12 @@ def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Network) -> None:
     ana = friends["ana"]
     sent = ana.send(SMALL_PICTURE, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
-    (doubt,) = inspect_draft(draft(ana, "Z\u043e\u0435"), ana.device).doubts
-    assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
+    (warning,) = inspect_draft(draft(ana, "Z\u043e\u0435"), ana.device).warnings
+    assert warning.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
     within = participants_of_message(sent.name, ana.device)
     assert (
-        inspect_draft(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device).doubts == ()
+        inspect_draft(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device).warnings
+        == ()
     )
 
 
@@ -136,10 +137,10 @@ def test_similar_names_are_not_asked_about_within_a_conversation(friends: Networ
     sent = ana.send(SMALL_PICTURE, friends["ben"])
     add_contact_called("bet", friends)
     within = participants_of_message(sent.name, ana.device)
-    assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
-    (doubt,) = inspect_draft(replace(draft(ana, "bet"), within=within), ana.device).doubts
-    assert "easily mistaken for ben" in doubt.why
-    assert f"bet is not in the conversation of {sent.name}" in doubt.why
+    assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).warnings == ()
+    (warning,) = inspect_draft(replace(draft(ana, "bet"), within=within), ana.device).warnings
+    assert "easily mistaken for ben" in warning.why
+    assert f"bet is not in the conversation of {sent.name}" in warning.why
 
 
 @pytest.mark.threat("link-in-other-hands")
@@ -153,17 +154,17 @@ def test_the_guard_asks_about_unknown_keys_each_time(friends: Network) -> None:
     assert guard_reasons(ben, "ana") == {}
 
 
-def test_a_unique_first_name_answers_a_doubt(friends: Network) -> None:
+def test_a_unique_first_name_answers_a_warning(friends: Network) -> None:
     ana = friends["ana"]
     rename_contact("ben", "Ben Okri", ana.device)
-    (doubt,) = inspect_draft(draft(ana, "Ben Okri"), ana.device).doubts
-    assert (doubt.who, doubt.answer) == ("Ben Okri", "Ben")
+    (warning,) = inspect_draft(draft(ana, "Ben Okri"), ana.device).warnings
+    assert (warning.who, warning.answer) == ("Ben Okri", "Ben")
     for typed in ("ben", "BEN OKRI"):
         inspect_draft(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device).require_answers()
     add_contact_called("Ben Adam", friends)
     with pytest.raises(ConfirmedNameNotRecipient):
         inspect_draft(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device).require_answers()
-    with pytest.raises(GuardHasDoubts, match="--confirm 'Ben Okri'"):
+    with pytest.raises(UnansweredWarnings, match="--confirm 'Ben Okri'"):
         inspect_draft(draft(ana, "Ben Okri"), ana.device).require_answers()
 
 
@@ -207,14 +208,14 @@ def test_every_reason_is_given_and_only_unusual_recipients_are_asked_about(
     assert list(why) == ["caro"]
     for reason in ("know caro by link only", "first message to caro", "easily mistaken for cara"):
         assert reason in why["caro"]
-    with pytest.raises(GuardHasDoubts) as raised:
+    with pytest.raises(UnansweredWarnings) as raised:
         send_message(draft(ana, "ben", "caro"), ana.device)
     assert "--confirm caro" in str(raised.value)
     assert "--confirm ben" not in str(raised.value)
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_only_the_recipients_name_answers_a_doubt(friends: Network) -> None:
+def test_only_the_recipients_name_answers_a_warning(friends: Network) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
         with pytest.raises(ConfirmedNameNotRecipient):
@@ -226,7 +227,7 @@ def test_only_the_recipients_name_answers_a_doubt(friends: Network) -> None:
 def test_one_persons_name_does_not_answer_for_another(friends: Network) -> None:
     ana = friends["ana"]
     ana.add_contact(friends.set_up_person("caro"))
-    with pytest.raises(GuardHasDoubts, match="confirm caro"):
+    with pytest.raises(UnansweredWarnings, match="confirm caro"):
         inspect_draft(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device).require_answers()
     with pytest.raises(ConfirmedNameNotRecipient, match="goes to ben"):
         inspect_draft(draft(ana, "ben", confirmed=("ben", "caro")), ana.device).require_answers()
@@ -235,13 +236,13 @@ def test_one_persons_name_does_not_answer_for_another(friends: Network) -> None:
 def test_a_message_stopped_by_the_guard_stores_nothing(friends: Network) -> None:
     ana = friends["ana"]
     before = dict(ana.vault._files)
-    with pytest.raises(GuardHasDoubts):
+    with pytest.raises(UnansweredWarnings):
         send_message(draft(ana, "ben"), ana.device)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == before
     assert fetch_messages(friends["ben"].device).came == 0
 
 
-def test_an_unknown_recipient_raises_instead_of_a_doubt(friends: Network) -> None:
+def test_an_unknown_recipient_raises_instead_of_a_warning(friends: Network) -> None:
     with pytest.raises(UnknownPerson, match="ben"):
         inspect_draft(draft(friends["ana"], "zoe"), friends["ana"].device)

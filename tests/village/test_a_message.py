@@ -9,7 +9,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, store_message_state
-from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
+from entrenous.send.message.draft import Draft, MessagePolicy, UnansweredWarnings
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
@@ -155,13 +155,13 @@ def test_the_guard_stops_a_first_message_and_asks_for_confirmation(
     ana = network.people["ana"]
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo(),), (RecipientId("ben"),), policy)
-    with pytest.raises(GuardHasDoubts) as refused:
+    with pytest.raises(UnansweredWarnings) as refused:
         send_message(draft, ana.device)
     assert "--confirm ben" in str(refused.value)
     assert list(ana.device.ledger.messages()) == []
 
 
-def test_guard_has_no_doubts_about_a_later_message_to_the_same_person(
+def test_guard_does_not_warn_about_a_later_message_to_the_same_person(
     network: SingleRelayNetwork,
 ) -> None:
     ana, ben = network.people["ana"], network.people["ben"]

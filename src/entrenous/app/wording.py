@@ -126,8 +126,8 @@ def page_for_step(step: str, case: CaseName) -> NextStepPage:
     if notice := _NOTICE_OPTION_PATTERN.search(command):
         return NextStepPage(words, "letter", number=int(notice[1]))
     if route := _ROUTE_OPTION_PATTERN.search(command):
-        told = _SIGHTING_OPTION_PATTERN.search(command)
-        sighting = int(told[1]) if told else 0
+        option = _SIGHTING_OPTION_PATTERN.search(command)
+        sighting = int(option[1]) if option else 0
         return NextStepPage(words, "case_routes", route=route[1], sighting=sighting)
     typed = command.removeprefix("entrenous ").replace(f" {case}", "")
     page = next((page for begin, page in _PAGE_BY_COMMAND_START if typed.startswith(begin)), "")

@@ -188,8 +188,8 @@ def parse_proxy(name: str, written: str) -> Proxy | None:
     if not written:
         return None
     try:
-        told = urlsplit(written)
-        host, port = told.hostname, told.port
+        url = urlsplit(written)
+        host, port = url.hostname, url.port
     except ValueError:
         host = port = None
     if not host or not port or written.lower() != f"socks5h://{Proxy(host, port)}":

@@ -46,7 +46,7 @@ def _language_of_environment(environment: Mapping[str, str]) -> str:
     "C" names no language, and means English.
     """
     wanted = next(
-        (told for name in _LANGUAGE_VARIABLES if (told := environment.get(name))), ENGLISH
+        (value for name in _LANGUAGE_VARIABLES if (value := environment.get(name))), ENGLISH
     )
     if wanted == PSEUDO_LANGUAGE:
         return PSEUDO_LANGUAGE

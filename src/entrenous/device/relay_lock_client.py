@@ -457,8 +457,8 @@ def _store_unlock_report(device: Device) -> VaultUnlock:
     number = device.random_source.token(UNLOCK_NUMBER_BYTES)
     if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:
         return VaultUnlock(1, number)
-    told = _UNLOCK_RECORD.load(device.vault)
-    before = () if told is None else (*told.before, told.number)[-UNANSWERED_UNLOCKS_MAX:]
+    last = _UNLOCK_RECORD.load(device.vault)
+    before = () if last is None else (*last.before, last.number)[-UNANSWERED_UNLOCKS_MAX:]
     opening = VaultUnlock(_confirmed_generation(device.vault) + 1, number, before)
     _UNLOCK_RECORD.store(opening, device.vault)
     return opening

@@ -233,13 +233,13 @@ def copy_state(copy: CopyDelivery, message: Message, device: Device) -> CopyStat
         return CopyState(translated("opened and exported"), exported.at, signed=True)
     if opened is not None:
         return CopyState(translated(EnvelopeState.OPENED.value), opened.at, signed=True)
-    told = {
+    relay_reported = {
         EnvelopeState.OPENED: copy.opened_at,
         EnvelopeState.LOST: None,
         EnvelopeState.EXPIRED: message.expires_at,
     }
-    if copy.state in told:
-        return CopyState(copy.state_in_words, told[copy.state], signed=False)
+    if copy.state in relay_reported:
+        return CopyState(copy.state_in_words, relay_reported[copy.state], signed=False)
     if delivered is not None:
         return CopyState(translated(EnvelopeState.DELIVERED.value), delivered.at, signed=True)
     return CopyState(copy.state_in_words, copy.delivered_at, signed=False)

@@ -16,88 +16,98 @@ RecordT = TypeVar("RecordT")
 # Each comment names the key of a table's records, and after a colon their content. In a key, PEER
 # stands for a person and a device, and INBOX for a sender and a message, because somebody else
 # could use the same device id or message id.
-OWN_RECORDS: Final = "self"  # name: records about this device itself
-CONTACT: Final = "contact-2"  # person
+OWN_RECORDS: Final = "own-records"  # name: records about this device itself
+CONTACT: Final = "contact"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
-INVITE_NOTICE: Final = "link-notice"  # order: what became of invite links, to be shown once
+INVITE_NOTICE: Final = "invite-notice"  # order: what became of invite links, to be shown once
 # hash of the last token: tokens to register before a letter hands them out
-TOKEN_REGISTRATION: Final = "chore-2"  # noqa: S105
+TOKEN_REGISTRATION: Final = "token-registration"  # noqa: S105
 # order: encoded changes of tokens to send to our relay
-TOKEN_CHANGE_BATCH: Final = "batch"  # noqa: S105
-TOKEN_WITHDRAWAL: Final = "withdraw-2"  # noqa: S105 - hash of the last token: tokens to revoke
+TOKEN_CHANGE_BATCH: Final = "token-change-batch"  # noqa: S105
+TOKEN_WITHDRAWAL: Final = "token-withdrawal"  # noqa: S105 - hash of the last token: tokens to revoke
 # hash of the last token: tokens that the relay has revoked
-WITHDRAWN_TOKEN: Final = "withdrawn"  # noqa: S105
+WITHDRAWN_TOKEN: Final = "withdrawn-token"  # noqa: S105
 # PEER: the tokens with which they may write to us
-ISSUED_TOKEN_RANGE: Final = "window-in"  # noqa: S105
+ISSUED_TOKEN_RANGE: Final = "issued-token-range"  # noqa: S105
 # PEER and token hash: token ranges that were replaced
-RETIRED_TOKEN_RANGE: Final = "window-old"  # noqa: S105
-RECEIPT_COVERAGE: Final = "covered"  # envelope: what a receipt for our copy has to cover
+RETIRED_TOKEN_RANGE: Final = "retired-token-range"  # noqa: S105
+RECEIPT_COVERAGE: Final = "receipt-coverage"  # envelope: what a receipt for our copy has to cover
 # relay: when we last asked whether it was restored, and its last restore
-RELAY_RESTORE: Final = "restored"
-SENDING_DEVICE: Final = "sent-from"  # INBOX: the device that sent the message
-OWED_RECEIPT: Final = "owed"  # PEER, envelope and event: receipts that have not been sent yet
+RELAY_RESTORE: Final = "relay-restore"
+SENDING_DEVICE: Final = "sending-device"  # INBOX: the device that sent the message
+OWED_RECEIPT: Final = (
+    "owed-receipt"  # PEER, envelope and event: receipts that have not been sent yet
+)
 RECEIPT: Final = "receipt"  # envelope and event: receipts for our copies
 # head of a device list: the key bundle that proves the receipts signed under that list
-RECEIPT_KEY_BUNDLE: Final = "receipt-card"
+RECEIPT_KEY_BUNDLE: Final = "receipt-key-bundle"
 # PEER: the tokens with which we may write to them
-HELD_TOKEN_RANGE: Final = "window-out"  # noqa: S105
+HELD_TOKEN_RANGE: Final = "held-token-range"  # noqa: S105
 # PEER: such a token range that came with a device list that we do not know yet
-ANNOUNCED_TOKEN_RANGE: Final = "window-told"  # noqa: S105
-PEER: Final = "peer-2"  # person and device: sessions
-OWN_XWING_KEY: Final = "own-key-2"  # X-Wing key id
+ANNOUNCED_TOKEN_RANGE: Final = "announced-token-range"  # noqa: S105
+PEER: Final = "peer"  # person and device: sessions
+OWN_XWING_KEY: Final = "own-xwing-key"  # X-Wing key id
 DRAFT: Final = "draft"  # draft: messages that have not been sent yet
 OUTBOX: Final = "outbox"  # order: letters to post
-COPY_DELIVERY: Final = "sealed"  # envelope: copies that we sent
+COPY_DELIVERY: Final = "copy-delivery"  # envelope: copies that we sent
 # envelope: copies whose recall is to be repeated at their relay
-UNCONFIRMED_RECALL: Final = "overtaken"
-INBOX: Final = "inbox-2"  # sender and message
+UNCONFIRMED_RECALL: Final = "unconfirmed-recall"
+INBOX: Final = "inbox"  # sender and message
 INBOX_NAME: Final = "inbox-name"  # a name's words and number, and INBOX: an index
 TIMELINE: Final = "timeline"  # person, microsecond, sequence, side and message: an index
-COPIES_BY_MESSAGE: Final = "sealed-of"  # message and envelope: an index of COPY_DELIVERY
+COPIES_BY_MESSAGE: Final = "copies-by-message"  # message and envelope: an index of COPY_DELIVERY
 # INBOX: an index of messages that wait to be opened, and when each message expires
-UNOPENED_MESSAGE: Final = "unopened"
+UNOPENED_MESSAGE: Final = "unopened-message"
 # envelope: letters that were processed, so that a repeated one is ignored
-SEEN_LETTER: Final = "seen"
+SEEN_LETTER: Final = "seen-letter"
 # sender and message: messages that have arrived, so that a repeated one is ignored
 SEEN_MESSAGE: Final = "seen-message"
 # person: people who used our invite and have not got our answer yet
-INVITE_USE_TO_ANSWER: Final = "greet"
+INVITE_USE_TO_ANSWER: Final = "invite-use-to-answer"
 # INBOX: messages recalled before they arrived, and the time of the notification
-EARLY_RECALL: Final = "recalled"
-PARTIAL_DOWNLOAD: Final = "download"  # INBOX and place: a partly downloaded blob
+EARLY_RECALL: Final = "early-recall"
+PARTIAL_DOWNLOAD: Final = "partial-download"  # INBOX and place: a partly downloaded blob
 # INBOX and attempt: openings that have not been reported to the relay yet
-UNREPORTED_OPENING: Final = "finish-2"
+UNREPORTED_OPENING: Final = "unreported-opening"
 # envelope: letters that could not be decrypted, not shown to the user yet
-UNDECRYPTABLE_LETTER: Final = "aside"
+UNDECRYPTABLE_LETTER: Final = "undecryptable-letter"
 # envelope: letters that wait for a device list that we do not know yet
-LETTER_AWAITING_DEVICE_LIST: Final = "late"
+LETTER_AWAITING_DEVICE_LIST: Final = "letter-awaiting-device-list"
 # envelope: letters of a kind that only newer programs know, not shown to the user yet
-LETTER_FROM_NEWER_PROGRAM: Final = "newer"
+LETTER_FROM_NEWER_PROGRAM: Final = "letter-from-newer-program"
 # person: the newest verified key bundle, and the heads of all verified device lists
-DEVICE_LIST: Final = "list"
+DEVICE_LIST: Final = "device-list"
 CIRCLE: Final = "circle"  # circle
-SENT_RECORD: Final = "talk"  # person, microsecond and message: the newest message that we sent
-LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last arrived
-CONTACT_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user yet
-KEY_COMPARISON: Final = "compare"  # person: a key comparison in progress
+SENT_RECORD: Final = (
+    "sent-record"  # person, microsecond and message: the newest message that we sent
+)
+LAST_HEARD: Final = "last-heard"  # PEER: when a letter from this device last arrived
+CONTACT_CHANGE: Final = "contact-change"  # order: changes of keys, not shown to the user yet
+KEY_COMPARISON: Final = "key-comparison"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
-FIRST_LETTER_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
+FIRST_LETTER_TOKEN: Final = "first-letter-token"  # noqa: S105 - PEER: the token of our first letter to a device
 # PEER: when we last sent a device a greeting (a hello), which says how to write to us.
-GREETING_SENT: Final = "greeted"
+GREETING_SENT: Final = "greeting-sent"
 # PEER: devices that have yet to get a greeting
-DEVICE_TO_GREET: Final = "greet-device"
-LINKED_DEVICE: Final = "sibling"  # device: the person's other devices
+DEVICE_TO_GREET: Final = "device-to-greet"
+LINKED_DEVICE: Final = "linked-device"  # device: the person's other devices
 # person: the head of a device list that a letter names and that we have not seen
-DEVICE_LIST_TO_FETCH: Final = "named"
-DEVICE_LIST_FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
-MAILBOX_TO_DELETE: Final = "close"  # mailbox: mailboxes to be deleted
-PREPARED_MAILBOX: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
-FORMER_ADDRESS: Final = "old-home"  # mailbox: former mailboxes, where letters may still arrive
+DEVICE_LIST_TO_FETCH: Final = "device-list-to-fetch"
+DEVICE_LIST_FORK: Final = (
+    "device-list-fork"  # person: two lists that contradict each other, as evidence
+)
+MAILBOX_TO_DELETE: Final = "mailbox-to-delete"  # mailbox: mailboxes to be deleted
+PREPARED_MAILBOX: Final = "prepared-mailbox"  # relay: mailboxes prepared for a move to that relay
+FORMER_ADDRESS: Final = (
+    "former-address"  # mailbox: former mailboxes, where letters may still arrive
+)
 # mailbox: mailboxes of removed devices that were deleted recently
-DELETED_MAILBOX: Final = "closed"
-CHANGE_TIME: Final = "stamp"  # record: when it last changed, for records that our devices share
+DELETED_MAILBOX: Final = "deleted-mailbox"
+CHANGE_TIME: Final = (
+    "change-time"  # record: when it last changed, for records that our devices share
+)
 # device and record: which version of a shared record our other device has
-SYNCED_VERSION: Final = "told"
+SYNCED_VERSION: Final = "synced-version"
 #: Tables that a rolled-back vault must not use.
 TABLES_EMPTIED_AT_ROLLBACK: Final = (
     *(

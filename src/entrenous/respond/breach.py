@@ -67,7 +67,9 @@ def case_with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
     if aware_at > now:
         raise ImpossibleTime(what="becoming aware", when="in the future")
     known = case.breach or Breach(find_breach_law(case.situation.places, aware_at), aware_at)
-    if any(at is not None and at < aware_at for at in (known.notified_at, known.told_at)):
+    if any(
+        at is not None and at < aware_at for at in (known.notified_at, known.people_notified_at)
+    ):
         raise ImpossibleTime(
             what="becoming aware", when="later than the notification that you recorded"
         )
@@ -86,7 +88,12 @@ def record_breach(name: str, aware_at: datetime, device: Device) -> Case:
 
 
 def record_breach_notified(
-    name: str, at: datetime, device: Device, *, notified: bool = False, told: bool = False
+    name: str,
+    at: datetime,
+    device: Device,
+    *,
+    notified: bool = False,
+    people_notified: bool = False,
 ) -> Case:
     """Record when the authority was notified, or when the people concerned were told.
 
@@ -108,12 +115,17 @@ def record_breach_notified(
         marked = replace(
             breach,
             notified_at=breach.notified_at or at if notified else breach.notified_at,
-            told_at=breach.told_at or at if told else breach.told_at,
+            people_notified_at=breach.people_notified_at or at
+            if people_notified
+            else breach.people_notified_at,
         )
         return replace(case, breach=marked)
 
     whom = " and ".join(
-        [*(["the authority"] if notified else []), *(["the people concerned"] if told else [])]
+        [
+            *(["the authority"] if notified else []),
+            *(["the people concerned"] if people_notified else []),
+        ]
     )
     return edit_case(name, device, add_notification_times, f"noted that {whom} heard of the breach")
 
@@ -148,9 +160,9 @@ def _breach_lines(breach: Breach, own_deadlines: list[Deadline]) -> Iterator[str
     )
     yield (
         translated("The people concerned were told on {when}.").format(
-            when=moment_in_words(breach.told_at)
+            when=moment_in_words(breach.people_notified_at)
         )
-        if breach.told_at
+        if breach.people_notified_at
         else translated("The people concerned were told: not noted yet.")
     )
     yield translated("Source: {source}, read on {day}. No legal advice.").format(

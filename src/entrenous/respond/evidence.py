@@ -52,8 +52,8 @@ class NothingToStamp(Refused):
 class ItemDiffersFromStamp(Unproven):
     """
     Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the case
-    says {told}. Somebody changed the case afterwards. Make no changes. Copy the device's folder,
-    and show the copy to somebody you trust.
+    says {recorded}. Somebody changed the case afterwards. Make no changes. Copy the device's
+    folder, and show the copy to somebody you trust.
     """
 
 
@@ -342,10 +342,10 @@ def _verify_stamped_manifest(
             item.salt, read_verified_bytes(case, item, device)
         ):
             raise EvidenceChanged(name=case.name, number=item.number)
-        stamped, told = _level_and_time_added(line), _level_and_time_added(item)
-        if stamped != told:
+        stamped, recorded = _level_and_time_added(line), _level_and_time_added(item)
+        if stamped != recorded:
             raise ItemDiffersFromStamp(
-                name=case.name, number=item.number, stamped=stamped, told=told
+                name=case.name, number=item.number, stamped=stamped, recorded=recorded
             )
 
 

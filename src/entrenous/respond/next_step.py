@@ -259,11 +259,11 @@ def _draft_steps(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[d
 
 def _has_newer_version(draft: Notice, case: Case) -> bool:
     """Return whether the letter was written again later, e.g. in another language."""
-    told = {seen.number for seen in draft.told}
+    named_sightings = {seen.number for seen in draft.named_sightings}
     return any(
         later.number > draft.number
         and (later.route.family, later.to) == (draft.route.family, draft.to)
-        and told <= {seen.number for seen in later.told}
+        and named_sightings <= {seen.number for seen in later.named_sightings}
         for later in case.notices
     )
 
@@ -317,7 +317,9 @@ def _pages_without_removal_notice(case: Case) -> tuple[Sighting, ...]:
 
     A notice to a search engine or to the police does not count, because the page stays online.
     """
-    named = {seen.number for notice in _notices_asking_removal(case) for seen in notice.told}
+    named = {
+        seen.number for notice in _notices_asking_removal(case) for seen in notice.named_sightings
+    }
     public = (seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
     return tuple(seen for seen in public if seen.number not in named)
 

@@ -169,9 +169,9 @@ class Notice:
     deadline. It never contains the picture.
 
     ``route`` is the legal route as it was when the notice was drafted. ``letter`` is the text to
-    send, ``parts`` is the same text by headings, and ``told`` are the sightings named in it.
-    ``other_gaps`` are placeholders for what the law does not require, e.g. the name of the person
-    who goes to the police. ``to`` names the addressee. ``reference`` is the number that the
+    send, ``parts`` is the same text by headings, and ``named_sightings`` are the sightings named in
+    it. ``other_gaps`` are placeholders for what the law does not require, e.g. the name of the
+    person who goes to the police. ``to`` names the addressee. ``reference`` is the number that the
     addressee gave, e.g. a hash bank's case number. ``asked_at`` is when the addressee first asked
     for more information, ``supplied_at`` when the person first supplied it. ``answered_at`` is the
     time of the first answer that was recorded: ``partly_at``, ``removed_at`` or ``refused_at``.
@@ -188,7 +188,7 @@ class Notice:
     answered_at: datetime | None = None
     asked_at: datetime | None = None
     removed_at: datetime | None = None
-    told: tuple[Sighting, ...] = ()
+    named_sightings: tuple[Sighting, ...] = ()
     supplied_at: datetime | None = None
     partly_at: datetime | None = None
     refused_at: datetime | None = None
@@ -252,13 +252,14 @@ class Breach:
     """A breach of an organisation's own systems, which has to be notified by the organisation.
 
     ``route`` is the law in force at ``aware_at``, when the organisation became aware of the breach.
-    ``notified_at`` is when it told the authority, ``told_at`` when it told the people concerned.
+    ``notified_at`` is when it notified the authority, and ``people_notified_at`` when it notified
+    the people concerned.
     """
 
     route: Route
     aware_at: datetime
     notified_at: datetime | None = None
-    told_at: datetime | None = None
+    people_notified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def _was_already_reported(case: Case, sighting: int, since: datetime) -> bool:
 
 
 def _names_sighting(notice: Notice, sighting: int) -> bool:
-    return sighting in {seen.number for seen in notice.told}
+    return sighting in {seen.number for seen in notice.named_sightings}
 
 
 def reappearance_steps(case: Case) -> Iterator[tuple[datetime, str]]:

@@ -1,5 +1,5 @@
 """The guard: checks for signs of a wrong recipient before a message is sent. Each sign that is
-found is a doubt, and for each doubt the user has to type the recipient's name. What was sent is
+found is a warning, and for each warning the user has to type the recipient's name. What was sent is
 recorded here too, since the checks of later drafts depend on it.
 """
 
@@ -18,8 +18,8 @@ from entrenous.device.sent_messages import Message
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
     Draft,
-    GuardHasDoubts,
-    RecipientDoubt,
+    RecipientWarning,
+    UnansweredWarnings,
 )
 from entrenous.send.people.circles import Circle, circles, circles_by_id, store_circle
 from entrenous.send.people.contact_history import (
@@ -84,14 +84,14 @@ _MEMBER_REASONS_SHOWN_MAX: Final = 5  # at most this many reasons about members 
 class DraftInspection:
     """What the guard found in a draft for the recipients ``to``.
 
-    ``doubts`` has at most one doubt for each circle, which covers all its members, and at most one
-    for each other recipient. ``names`` are the circles and the recipients outside of them.
-    ``answers`` are all names, normalized, that would answer some doubt if the user types them.
+    ``warnings`` has at most one warning for each circle, which covers all its members, and at most
+    one for each other recipient. ``names`` are the circles and the recipients outside of them.
+    ``answers`` are all names, normalized, that would answer a warning if the user types them.
     """
 
     draft: Draft
     to: tuple[Contact, ...]
-    doubts: tuple[RecipientDoubt, ...]
+    warnings: tuple[RecipientWarning, ...]
     names: tuple[str, ...]
     answers: frozenset[str]
 
@@ -100,26 +100,26 @@ class DraftInspection:
         return replace(self, draft=replace(self.draft, confirmed=self.draft.confirmed.union(typed)))
 
     @property
-    def unanswered(self) -> tuple[RecipientDoubt, ...]:
-        """Return the doubts that no typed name answers; upper and lower case count as equal."""
+    def unanswered(self) -> tuple[RecipientWarning, ...]:
+        """Return the warnings that no typed name answers; upper and lower case count as equal."""
         typed = self.draft.confirmed
-        return tuple(doubt for doubt in self.doubts if not answers_doubt(doubt, typed))
+        return tuple(warning for warning in self.warnings if not answers_warning(warning, typed))
 
     def require_answers(self) -> None:
-        """Let the draft pass only if every doubt was answered with the recipient's name.
+        """Let the draft pass only if every warning was answered with the recipient's name.
 
         Raises:
             ConfirmedNameNotRecipient: a typed name belongs to no recipient of this draft.
-            GuardHasDoubts: a doubt is unanswered.
+            UnansweredWarnings: a warning is unanswered.
         """
         for typed in self.draft.confirmed:
             if comparable_name(typed) not in self.answers:
                 raise ConfirmedNameNotRecipient(typed=typed, to=join_names(self.names))
         if self.unanswered:
-            raise GuardHasDoubts(
-                reasons="; ".join(doubt.why for doubt in self.unanswered),
+            raise UnansweredWarnings(
+                reasons="; ".join(warning.why for warning in self.unanswered),
                 names=" ".join(
-                    f"--confirm {quote_for_shell(doubt.answer)}" for doubt in self.unanswered
+                    f"--confirm {quote_for_shell(warning.answer)}" for warning in self.unanswered
                 ),
             )
 
@@ -135,15 +135,15 @@ def inspect_draft(draft: Draft, device: Device) -> DraftInspection:
     """
     context = _draft_context(draft, device)
     outside = _recipients_outside_circles(context)
-    asked = [_circle_doubt(circle, context) for circle in context.circles]
-    asked.extend(_person_doubt(contact, context) for contact in outside)
+    asked = [_circle_warning(circle, context) for circle in context.circles]
+    asked.extend(_person_warning(contact, context) for contact in outside)
     people = (contact.name for contact in outside)
     return DraftInspection(
         draft=draft,
         to=context.to,
-        doubts=tuple(doubt for doubt in asked if doubt is not None),
+        warnings=tuple(warning for warning in asked if warning is not None),
         names=tuple(sorted([*(circle.name for circle in context.circles), *people])),
-        answers=_names_that_answer_doubts(context),
+        answers=_names_that_answer_warnings(context),
     )
 
 
@@ -153,9 +153,9 @@ def _recipients_outside_circles(context: DraftContext) -> tuple[Contact, ...]:
     return tuple(contact for contact in context.to if contact.person.id not in in_circles)
 
 
-def answers_doubt(doubt: RecipientDoubt, typed: Iterable[str]) -> bool:
-    """Return whether a typed name is the one that the doubt asks for, or the full name."""
-    return not {comparable_name(doubt.answer), comparable_name(doubt.who)}.isdisjoint(
+def answers_warning(warning: RecipientWarning, typed: Iterable[str]) -> bool:
+    """Return whether a typed name is the one that the warning asks for, or the full name."""
+    return not {comparable_name(warning.answer), comparable_name(warning.who)}.isdisjoint(
         map(comparable_name, typed)
     )
 
@@ -184,12 +184,12 @@ def _draft_context(draft: Draft, device: Device) -> DraftContext:
     )
 
 
-def _person_doubt(contact: Contact, context: DraftContext) -> RecipientDoubt | None:
+def _person_warning(contact: Contact, context: DraftContext) -> RecipientWarning | None:
     why = [text for reason in _CHECKS_OF_PERSON for text in reason(contact, context)]
-    return _make_doubt(contact, why, context)
+    return _make_warning(contact, why, context)
 
 
-def _circle_doubt(circle: Circle, context: DraftContext) -> RecipientDoubt | None:
+def _circle_warning(circle: Circle, context: DraftContext) -> RecipientWarning | None:
     why = [text for reason in _CHECKS_OF_CIRCLE for text in reason(circle, context)]
     present = [contact for contact in context.to if contact.person.id in circle.people]
     each = [
@@ -207,23 +207,23 @@ def _circle_doubt(circle: Circle, context: DraftContext) -> RecipientDoubt | Non
                 len(each) - _MEMBER_REASONS_SHOWN_MAX,
             )
         )
-    return _make_doubt(circle, why, context)
+    return _make_warning(circle, why, context)
 
 
-def _make_doubt(
+def _make_warning(
     recipient: Contact | Circle, why: list[str], context: DraftContext
-) -> RecipientDoubt | None:
+) -> RecipientWarning | None:
     if not why:
         return None
-    return RecipientDoubt(
+    return RecipientWarning(
         RecipientId(recipient.name),
         translated(", and ").join(why),
         _expected_answer(recipient, context),
     )
 
 
-def _names_that_answer_doubts(context: DraftContext) -> frozenset[str]:
-    """Return every name that would answer a doubt about this draft, normalized."""
+def _names_that_answer_warnings(context: DraftContext) -> frozenset[str]:
+    """Return every name that would answer a warning about this draft, normalized."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
     names = (name for one in asked for name in (one.name, _expected_answer(one, context)))
     return frozenset(map(comparable_name, names))

@@ -1,5 +1,5 @@
 """The guard's checks of a draft (send/guard.py; docs/spec/people.md, section 2), one function per
-reason. Each yields its doubts: sentences that say why a recipient may be the wrong one.
+reason. Each yields its warnings: sentences that say why a recipient may be the wrong one.
 
 About a person: new, keys not compared, keys changed, silent for weeks, a name easily mistaken.
 About a circle or a conversation: many recipients, somebody new, somebody from outside. About a
@@ -65,7 +65,7 @@ def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str
 
 
 def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for keys that only an invite link vouches for (known by link), or
+    """Yield a warning for keys that only an invite link vouches for (known by link), or
     unknown keys.
 
     Somebody else may have used the link, so this asks once, before the first picture, clip or voice
@@ -99,7 +99,7 @@ def had_media_at_current_trust(contact: Contact, sent_records: Sequence[SentReco
 
 
 def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for new devices or lost trust: somebody else may have the device, or be an
+    """Yield a warning for new devices or lost trust: somebody else may have the device, or be an
     attacker in the middle.
     """
     sent_records = context.latest_messages_to_contact(contact)
@@ -118,8 +118,8 @@ _SILENCE_LIMIT: Final = timedelta(days=SILENT_DEVICE_DAYS)
 
 
 def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for a device that has been silent for three weeks, unless its relay shows that
-    it has been used since. Ask only once in three weeks.
+    """Yield a warning for a device that has been silent for three weeks, unless its relay shows
+    that it has been used since. Ask only once in three weeks.
     """
     if (
         device_silence_to_ask_about(
@@ -159,9 +159,9 @@ _RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename"
 
 
 def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for each contact with a similar name.
+    """Yield a warning for each contact with a similar name.
 
-    No doubt is raised in a conversation in which the recipient already got something from us.
+    There is no warning in a conversation in which the recipient already got something from us.
     Frequent contacts are not excepted, since people often type the usual name by mistake.
     """
     if _had_message_in_conversation(contact, context):
@@ -174,7 +174,7 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
 
 
 def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for a word that mixes look-alike alphabets: it may imitate another name."""
+    """Yield a warning for a word that mixes look-alike alphabets: it may imitate another name."""
     if not _had_message_in_conversation(contact, context) and mixes_alphabets(contact.name):
         yield translated("{name} is written in letters of two alphabets ({hint})").format(
             name=contact.name, hint=translated(_RENAME_HINT)
@@ -189,7 +189,7 @@ def _had_message_in_conversation(contact: Contact, context: DraftContext) -> boo
 
 
 def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for every circle, unless the draft belongs to a conversation of exactly its
+    """Yield a warning for every circle, unless the draft belongs to a conversation of exactly its
     people.
     """
     within = context.draft.within
@@ -208,7 +208,7 @@ def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
 
 
 def check_unknown_members(circle: Circle, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for members that another device of ours added and this one does not know."""
+    """Yield a warning for members that another device of ours added and this one does not know."""
     unknown = set(circle.people) - {one.person.id for one in context.known}
     if unknown:
         yield plural(
@@ -219,7 +219,7 @@ def check_unknown_members(circle: Circle, context: DraftContext) -> Iterator[str
 
 
 def check_new_members(circle: Circle, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for members added since something was last sent to this circle."""
+    """Yield a warning for members added since something was last sent to this circle."""
     if not circle.sent_to:
         return
     for contact in context.to:
@@ -234,7 +234,7 @@ def _circle_members_addressed(circle: Circle, context: DraftContext) -> frozense
 
 
 def check_outside_conversation(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for recipients who have not seen the message that the draft belongs to."""
+    """Yield a warning for recipients who have not seen the message that the draft belongs to."""
     within = context.draft.within
     if within is not None and contact.person.id not in within.people:
         yield translated("{name} is not in the conversation of {message}").format(
@@ -243,15 +243,15 @@ def check_outside_conversation(contact: Contact, context: DraftContext) -> Itera
 
 
 def check_sender_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield one doubt for all recipients of whom only the sender of the answered message says that
-    they have it too.
+    """Yield one warning for all recipients of whom only the sender of the answered message says
+    that they have it too.
     """
     within = context.draft.within
     if within is None or not context.claimed or context.claimed[0] is not contact:
         return
     shown = join_names([one.name for one in context.claimed])
     sender = next(
-        (one.name for one in context.known if one.person.id == within.told_by),
+        (one.name for one in context.known if one.person.id == within.claimed_by),
         translated("its sender"),
     )
     yield translated(
@@ -269,9 +269,9 @@ def sender_claimed_recipients(
     with both of them.
     """
     within = draft.within
-    if within is None or within.told_by is None:
+    if within is None or within.claimed_by is None:
         return ()
-    sender = within.told_by
+    sender = within.claimed_by
     ours = {sent_record.message for sent_record in latest_messages_sent_to(sender, device)}
     around = [set(one.people) for one in circles(device.vault) if sender in one.people]
     return tuple(
@@ -286,7 +286,7 @@ def sender_claimed_recipients(
 
 
 def check_others_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt if the text names a person who got this picture, and it now goes to somebody
+    """Yield a warning if the text names a person who got this picture, and it now goes to somebody
     else.
     """
     for other in context.named_in_text:

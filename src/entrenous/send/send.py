@@ -77,7 +77,7 @@ def send_inspected_draft(
     sealed. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing is sent.
 
     Raises:
-        GuardHasDoubts, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
+        UnansweredWarnings, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
             ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
             LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
             TooLarge, and the errors of preparing its files (:func:`.prepare_files`).

@@ -159,7 +159,7 @@ def test_each_complaint_is_about_one_addressee() -> None:
         first,
         number=4,
         to="b.example",
-        told=(replace(make_sighting("https://b.example/2"), number=2),),
+        named_sightings=(replace(make_sighting("https://b.example/2"), number=2),),
     )
     case = replace(FULL_CASE, notices=(*FULL_CASE.notices, other))
     complaint = draft_document(case, "us-tida-ftc")
@@ -295,9 +295,12 @@ def test_letters_contain_neither_hash_nor_description_of_an_item() -> None:
 def test_letter_to_the_sender_names_a_chat_only_if_it_is_the_only_sighting() -> None:
     chat = replace(make_sighting("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     alone = draft_document(replace(BARE_CASE, sightings=(chat,)), "civil-letter")
-    assert [one.number for one in alone.told] == [1]
+    assert [one.number for one in alone.named_sightings] == [1]
     page = replace(make_sighting("https://pictures.example/1"), number=2)
-    assert draft_document(replace(BARE_CASE, sightings=(chat, page)), "civil-letter").told == ()
+    assert (
+        draft_document(replace(BARE_CASE, sightings=(chat, page)), "civil-letter").named_sightings
+        == ()
+    )
 
 
 def test_steps_for_a_hash_bank_explain_the_service() -> None:

@@ -134,10 +134,10 @@ def test_revoked_device_knows_no_current_close_token(network: Network) -> None:
         assert stolen is not None
         with pytest.raises(WrongToken):
             phone.device.courier.close_mailbox(RELAY_URL, mailbox, stolen)
-    (sibling,) = own_linked_devices(tablet.device)
-    assert sibling.close == own_device(ana.device).home.close
-    (sibling,) = own_linked_devices(ana.device)
-    assert sibling.close == own_device(tablet.device).home.close
+    (linked,) = own_linked_devices(tablet.device)
+    assert linked.close == own_device(ana.device).home.close
+    (linked,) = own_linked_devices(ana.device)
+    assert linked.close == own_device(tablet.device).home.close
 
 
 @pytest.mark.slow

@@ -178,7 +178,7 @@ def test_three_devices_know_each_other(network: Network) -> None:
     fetch_rounds(phone, ana, tablet)
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone", "tablet"]
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1", "phone"]
-    assert all(one.close and one.heard for one in own_linked_devices(tablet.device))
+    assert all(one.close and one.has_written for one in own_linked_devices(tablet.device))
     assert own_device(ana.device).person == own_device(tablet.device).person
     fetch_rounds(ben, tablet, ana, phone)
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 3}

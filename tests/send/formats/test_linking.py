@@ -75,7 +75,7 @@ GRANT = NewDeviceGrant(
     card=b"card",
     master=Secret(b"s" * 64),
     name="phone",
-    siblings=(
+    linked_devices=(
         IntroducedDevice(LinkedDevice(DEVICE_ID, "laptop", TOKEN), LENT_TOKENS),
         IntroducedDevice(LinkedDevice(DeviceId(b"e" * 16), "tablet", None), ()),
     ),

@@ -19,7 +19,7 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect_draft
 from entrenous.send.letter.letter_nouns import UsedUpLinkNote
-from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
+from entrenous.send.message.draft import Draft, MessagePolicy, UnansweredWarnings
 from entrenous.send.people.compare_keys import (
     auth_string_with,
     begin_or_answer_comparison,
@@ -97,7 +97,7 @@ def draft(recipient: str, sender: Person, confirmed: Sequence[str] = ()) -> Draf
 def guard_reasons(recipient: str, sender: Person) -> str:
     """Return the guard's doubts about a picture for ``recipient``, joined by semicolons."""
     return "; ".join(
-        doubt.why for doubt in inspect_draft(draft(recipient, sender), sender.device).doubts
+        warning.why for warning in inspect_draft(draft(recipient, sender), sender.device).warnings
     )
 
 
@@ -155,7 +155,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(
     scenario.fetch_notices()
     for _ in range(5):
         assert "ben's keys are unknown" in guard_reasons("ben", scenario.ana)
-        with pytest.raises(GuardHasDoubts):
+        with pytest.raises(UnansweredWarnings):
             send_message(draft("ben", scenario.ana), scenario.ana.device)
         send_message(draft("ben", scenario.ana, ["ben"]), scenario.ana.device)
         scenario.network.clock.advance(minutes=1)
@@ -214,7 +214,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
 
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
-def test_linked_device_reports_joins_and_doubts(
+def test_linked_device_reports_joins_and_mistakable_names(
     scenario: InviteScenario, order: tuple[str, str]
 ) -> None:
     phone = add_linked_device(scenario.network, scenario.ana, "phone")

@@ -11,8 +11,8 @@ from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
     Draft,
-    GuardHasDoubts,
     SendingUndone,
+    UnansweredWarnings,
 )
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.people.block import block_contact
@@ -119,29 +119,29 @@ def test_a_circle_holds_at_most_256_people_in_order() -> None:
 
 def test_guard_asks_about_a_circle_once_by_its_name(family: Network) -> None:
     ana = family["ana"]
-    (doubt,) = inspect_draft(family_draft(ana), ana.device).doubts
-    assert (doubt.who, doubt.answer) == ("family", "family")
+    (warning,) = inspect_draft(family_draft(ana), ana.device).warnings
+    assert (warning.who, warning.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
-        assert reason in doubt.why
+        assert reason in warning.why
     # The error names the circle, not the members.
     with pytest.raises(ConfirmedNameNotRecipient, match="goes to family"):
         inspect_draft(family_draft(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
-        with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):
+        with pytest.raises((UnansweredWarnings, ConfirmedNameNotRecipient)):
             inspect_draft(family_draft(ana, wrong), ana.device).require_answers()
     assert send_to_family(ana).devices == {"ben": 1, "caro": 1}
-    (again,) = inspect_draft(family_draft(ana), ana.device).doubts
+    (again,) = inspect_draft(family_draft(ana), ana.device).warnings
     assert again.why == "family is a circle: this goes to 2 people"
 
 
 def test_guard_does_not_ask_within_the_circles_conversation(family: Network) -> None:
     ana = family["ana"]
     of_all = participants_of_message(send_to_family(ana).name, ana.device)
-    assert inspect_draft(replace(family_draft(ana), within=of_all), ana.device).doubts == ()
+    assert inspect_draft(replace(family_draft(ana), within=of_all), ana.device).warnings == ()
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     of_ben = participants_of_message(alone.name, ana.device)
-    (doubt,) = inspect_draft(replace(family_draft(ana), within=of_ben), ana.device).doubts
-    assert f"family is not the circle of the conversation of {alone.name}" in doubt.why
+    (warning,) = inspect_draft(replace(family_draft(ana), within=of_ben), ana.device).warnings
+    assert f"family is not the circle of the conversation of {alone.name}" in warning.why
 
 
 def test_guard_names_new_circle_members(family: Network) -> None:
@@ -149,10 +149,10 @@ def test_guard_names_new_circle_members(family: Network) -> None:
     send_to_family(ana)
     ana.add_contact(family.set_up_person("zoe"))
     create_or_extend_circle("family", ["zoe"], ana.device)
-    (doubt,) = inspect_draft(family_draft(ana), ana.device).doubts
-    assert "zoe is new in family" in doubt.why
+    (warning,) = inspect_draft(family_draft(ana), ana.device).warnings
+    assert "zoe is new in family" in warning.why
     send_to_family(ana)
-    (again,) = inspect_draft(family_draft(ana), ana.device).doubts
+    (again,) = inspect_draft(family_draft(ana), ana.device).warnings
     assert "new in" not in again.why
 
 
@@ -177,8 +177,8 @@ def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Netwo
         return replace(made, circles=recipients.circles, undo_s=undo_s)
 
     def is_caro_reported() -> bool:
-        (doubt,) = inspect_draft(family_draft(), ana.device).doubts
-        return "caro is new in family" in doubt.why
+        (warning,) = inspect_draft(family_draft(), ana.device).warnings
+        return "caro is new in family" in warning.why
 
     send_message(family_draft(), ana.device)
     create_or_extend_circle("family", ["caro"], ana.device)
@@ -204,14 +204,14 @@ def test_unknown_circle_members_are_counted(family: Network) -> None:
     ana = family["ana"]
     forget_member(ana, "caro")
     assert resolve_recipients(["family"], ana.device).people == ("ben",)
-    (doubt,) = inspect_draft(family_draft(ana), ana.device).doubts
-    assert "this goes to 1 person" in doubt.why
-    assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
+    (warning,) = inspect_draft(family_draft(ana), ana.device).warnings
+    assert "this goes to 1 person" in warning.why
+    assert "1 person in it is not known on this device yet, and will get nothing" in warning.why
     of_ben = participants_of_message(
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
     )
-    (doubt,) = inspect_draft(replace(family_draft(ana), within=of_ben), ana.device).doubts
-    assert "not known on this device" in doubt.why
+    (warning,) = inspect_draft(replace(family_draft(ana), within=of_ben), ana.device).warnings
+    assert "not known on this device" in warning.why
 
 
 def test_circle_without_reachable_members_is_refused(family: Network) -> None:

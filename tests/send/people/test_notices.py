@@ -23,7 +23,7 @@ def test_key_bundle_with_a_new_device_is_reported(friends: Network) -> None:
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).changed_at == friends.clock.now()
     (changed,) = take_contact_changes(ben.device)
-    assert (changed.name, changed.came, changed.went, changed.in_doubt) == ("ana", 1, 0, False)
+    assert (changed.name, changed.came, changed.went, changed.trust_lost) == ("ana", 1, 0, False)
     assert changed.at == friends.clock.now()
     assert take_contact_changes(ben.device) == ()
 
@@ -55,14 +55,14 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Network) -> No
         assert removed_devices(before.person, after) == (key.device,) * count
 
 
-def test_removed_devices_and_doubts_are_reported(friends: Network) -> None:
+def test_removed_devices_and_lost_trust_are_reported(friends: Network) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
     after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
     assert record_contact_change(before, after, ana.device).changed_at is not None
     (changed,) = take_contact_changes(ana.device)
-    assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)
+    assert (changed.came, changed.went, changed.trust_lost) == (1, 1, True)
 
 
 def test_a_notice_stays_until_it_is_dismissed() -> None:

@@ -17,7 +17,7 @@ SMALL_PICTURE = photo(width_px=160)  # the same photo as LARGER_PICTURE, scaled
 LARGER_PICTURE = photo(width_px=200)
 
 
-def has_name_doubt(
+def has_name_warning(
     sender: Person, recipient: str, text: str, picture: bytes = LARGER_PICTURE
 ) -> bool:
     checked_draft = replace(draft(sender, recipient), files=(picture,), caption=text)
@@ -25,7 +25,7 @@ def has_name_doubt(
         f"the text names ben, who already got this picture, but this message goes to {recipient}"
     )
     return any(
-        expected_reason in one.why for one in inspect_draft(checked_draft, sender.device).doubts
+        expected_reason in one.why for one in inspect_draft(checked_draft, sender.device).warnings
     )
 
 
@@ -48,20 +48,20 @@ def three_people(three_people: Network) -> Network:
 def test_text_naming_a_person_who_has_the_picture_is_asked_about(three_people: Network) -> None:
     """The picture is recognized after scaling."""
     for text in ("For you, Ben!", "ben: as promised", "dear BEN"):
-        assert has_name_doubt(three_people["ana"], "caro", text)
+        assert has_name_warning(three_people["ana"], "caro", text)
 
 
 @pytest.mark.slow
 def test_other_texts_pictures_and_recipients_are_not_asked_about(three_people: Network) -> None:
     ana = three_people["ana"]
-    assert not has_name_doubt(ana, "caro", "on a bench, being bendable")
-    assert not has_name_doubt(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
-    assert not has_name_doubt(ana, "ben", "For you, Ben!")
-    assert not has_name_doubt(ana, "caro", "For you, Zoe!")
+    assert not has_name_warning(ana, "caro", "on a bench, being bendable")
+    assert not has_name_warning(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
+    assert not has_name_warning(ana, "ben", "For you, Ben!")
+    assert not has_name_warning(ana, "caro", "For you, Zoe!")
 
 
 @pytest.mark.slow
 def test_flat_pictures_are_not_asked_about(three_people: Network) -> None:
     ana = three_people["ana"]
     ana.send(faint_gradient(100), three_people["ben"])
-    assert not has_name_doubt(ana, "caro", "For you, Ben!", faint_gradient(60))
+    assert not has_name_warning(ana, "caro", "For you, Ben!", faint_gradient(60))

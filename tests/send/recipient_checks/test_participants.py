@@ -18,7 +18,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import PersonDeviceListHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, seal_and_queue_letter
-from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
+from entrenous.send.message.draft import Draft, MessagePolicy, UnansweredWarnings
 from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named
@@ -112,14 +112,16 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three_people: Netwo
     ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
     before = boss.received_count()
-    (doubt,) = inspect_draft(reply_draft(ana, name), ana.device).doubts
-    assert (doubt.who, doubt.answer) == ("boss", "boss")
-    assert doubt.why == f"this message also goes to boss: according to cleo, {name} went there too"
-    with pytest.raises(GuardHasDoubts):
+    (warning,) = inspect_draft(reply_draft(ana, name), ana.device).warnings
+    assert (warning.who, warning.answer) == ("boss", "boss")
+    assert (
+        warning.why == f"this message also goes to boss: according to cleo, {name} went there too"
+    )
+    with pytest.raises(UnansweredWarnings):
         send_message(reply_draft(ana, name), ana.device)
     assert boss.received_count() == before
     to_cleo = replace(draft(ana, "cleo"), within=participants_of_message(name, ana.device))
-    assert not inspect_draft(to_cleo, ana.device).doubts
+    assert not inspect_draft(to_cleo, ana.device).warnings
 
 
 @pytest.mark.slow
@@ -132,16 +134,16 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three_people: Network
         for _ in range(3):
             send_text(ana, one.name)
     name = send_with_false_recipients(cleo, ana, *others)
-    (doubt,) = [
+    (warning,) = [
         one
-        for one in inspect_draft(reply_draft(ana, name), ana.device).doubts
+        for one in inspect_draft(reply_draft(ana, name), ana.device).warnings
         if "according to cleo" in one.why
     ]
     assert (
         "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more: according to cleo"
-        in doubt.why
+        in warning.why
     )
-    once = replace(reply_draft(ana, name), confirmed=frozenset({doubt.answer}))
+    once = replace(reply_draft(ana, name), confirmed=frozenset({warning.answer}))
     inspect_draft(once, ana.device).require_answers()
 
 
@@ -151,7 +153,7 @@ def test_the_guard_does_not_ask_about_claimed_recipients_in_one_circle(
     ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
     create_or_extend_circle("office", ["boss", "cleo"], ana.device)
-    assert not inspect_draft(reply_draft(ana, name), ana.device).doubts
+    assert not inspect_draft(reply_draft(ana, name), ana.device).warnings
 
 
 def test_the_guard_does_not_ask_about_claimed_recipients_again(three_people: Network) -> None:
@@ -160,11 +162,11 @@ def test_the_guard_does_not_ask_about_claimed_recipients_again(three_people: Net
     send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
     assert not inspect_draft(
         reply_draft(ana, send_with_false_recipients(cleo, ana, boss)), ana.device
-    ).doubts
+    ).warnings
 
 
-def test_the_recipients_of_our_own_message_are_not_in_doubt(three_people: Network) -> None:
+def test_the_guard_does_not_warn_about_recipients_of_our_own_message(three_people: Network) -> None:
     ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     sent = ana.send(SMALL_PICTURE, boss, cleo)
-    assert participants_of_message(sent.name, ana.device).told_by is None
-    assert not inspect_draft(reply_draft(ana, sent.name), ana.device).doubts
+    assert participants_of_message(sent.name, ana.device).claimed_by is None
+    assert not inspect_draft(reply_draft(ana, sent.name), ana.device).warnings

@@ -137,10 +137,10 @@ async def import_uploaded_or_local_archive(request: Request) -> Response:
             report(say("Reading"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
         if files:
-            told = import_archive_from_zip(io.BytesIO(files[0].data), words, device, report_bytes)
+            result = import_archive_from_zip(io.BytesIO(files[0].data), words, device, report_bytes)
         else:
-            told = import_archive(Path(folder), words, device, report_bytes)
-        return ArchiveImportResult((*describe_import(told), *describe_omitted_cases(told)))
+            result = import_archive(Path(folder), words, device, report_bytes)
+        return ArchiveImportResult((*describe_import(result), *describe_omitted_cases(result)))
 
     return start_job(request, say("Opening the archive"), import_chosen_archive, "archive_taken")
 

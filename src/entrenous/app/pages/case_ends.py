@@ -205,8 +205,10 @@ async def start_making_pack(request: Request) -> Response:
     def make_and_describe_pack(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Packing"), 0, 0)
         made, data, file = _make_requested_pack(name, key, letters, device)
-        told = say("The fingerprint of this pack, to pass on over another channel: {fingerprint}")
-        words = (told.format(fingerprint=made.fingerprint.hex()),)
+        sentence = say(
+            "The fingerprint of this pack, to pass on over another channel: {fingerprint}"
+        )
+        words = (sentence.format(fingerprint=made.fingerprint.hex()),)
         return JobOutcome(say("The pack is ready"), words, handle, "packs", data, file)
 
     return start_job(request, say("Packing"), make_and_describe_pack, "outcome")
@@ -260,13 +262,13 @@ async def _start_erasing_case(request: Request) -> Response:
         erase_case(name, device)
         page_files.forget_files_of(name)
         words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
-        told = say(
+        sentence = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"
             " and a random number, and nothing about the case."
         )
         erased, save = say("The case is erased"), say("Save the receipt")
         file = (receipt, "receipt.json")
-        return JobOutcome(erased, (*words, told), "", "cases", *file, save=save)
+        return JobOutcome(erased, (*words, sentence), "", "cases", *file, save=save)
 
     return start_job(request, say("Erasing the case"), erase_with_receipt, "outcome")
 

@@ -281,6 +281,6 @@ async def serve_item_with_proofs(request: Request) -> Response:
         ),
     )
     files = exported_files(taken[0])
-    told = "\n".join(explain_how_to_check_stamp(list(files)))
-    made = zip_files({**files, "how-to-check.txt": f"{told}\n".encode()})
+    instructions = "\n".join(explain_how_to_check_stamp(list(files)))
+    made = zip_files({**files, "how-to-check.txt": f"{instructions}\n".encode()})
     return download_response(request, made, f"item-{number}.zip")

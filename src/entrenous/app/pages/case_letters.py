@@ -64,7 +64,7 @@ async def show_letter(request: Request, words: str = "") -> Response:
 
     case, now = await run_in_case(request, read_case_and_time)
     notice = find_notice(case, number)
-    to = addressee_of(case, notice.route, notice.told, notice.language)
+    to = addressee_of(case, notice.route, notice.named_sightings, notice.language)
     form = posted_or_kept_form(request)
     return show(
         request,
@@ -91,7 +91,7 @@ async def show_letter(request: Request, words: str = "") -> Response:
         form_address=to.form or _hash_bank_address(notice),
         unknown=to.unknown,
         places=sightings_to_pick_from(case, notice.route),
-        chosen={seen.number for seen in notice.told},
+        chosen={seen.number for seen in notice.named_sightings},
         form=form,
     )
 
@@ -111,9 +111,9 @@ async def change_letter_or_record_event(request: Request) -> Response:
             )
             fill_gaps(name, number, given, device)
         elif act == "language":
-            told = tuple(seen.number for seen in notice.told)
+            named_sightings = tuple(seen.number for seen in notice.named_sightings)
             draft_and_store_notice(
-                name, notice.route.family, device, told, typed_text(form, "language")
+                name, notice.route.family, device, named_sightings, typed_text(form, "language")
             )
         elif act == "places":
             picked = tuple(int(one) for one in typed_texts(form, "sighting") if one.isdigit())

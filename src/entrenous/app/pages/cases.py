@@ -383,8 +383,10 @@ async def record_breach_date(request: Request) -> Response:
         if act == "aware":
             record_breach(name, at, device)
         else:
-            notified, told = act == "notified", act == "told"
-            record_breach_notified(name, at, device, notified=notified, told=told)
+            notified, people_notified = act == "notified", act == "told"
+            record_breach_notified(
+                name, at, device, notified=notified, people_notified=people_notified
+            )
 
     done = await change_case_or_show_refusal(request, record_typed_breach, show_breach)
     return done or redirect_to(request, "breach", case=case_handle(request))

@@ -43,7 +43,7 @@ from entrenous.send.message.draft import (
     Draft,
     MessagePolicy,
     NoSuchDraft,
-    RecipientDoubt,
+    RecipientWarning,
     StoredDraft,
     discard_draft,
     find_draft,
@@ -81,20 +81,20 @@ class DraftFile:
 
     name: str
     kind: str
-    told: Metadata
+    metadata: Metadata
     land: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewPageContents:
-    """What the review page shows: recipients, files, and the doubts of the guard, which looks for a
-    wrong recipient.
+    """What the review page shows: recipients, files, and the warnings of the guard, which looks for
+    a wrong recipient.
     """
 
     draft: StoredDraft
     people: tuple[Recipient, ...]
     files: tuple[DraftFile, ...]
-    doubts: tuple[RecipientDoubt, ...]
+    warnings: tuple[RecipientWarning, ...]
     answers: str
 
 
@@ -140,9 +140,9 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
         files = tuple(
             _inspect_file(name, data) for name, data in zip_longest(kept.names, draft.files)
         )
-        doubts = inspect_draft(draft, device).unanswered
+        warnings = inspect_draft(draft, device).unanswered
         return ReviewPageContents(
-            kept, people, files, doubts, beginning_of_answered_message(kept.reply, device)
+            kept, people, files, warnings, beginning_of_answered_message(kept.reply, device)
         )
 
     found = await run_in_vault(request, read_draft_to_review)
@@ -167,10 +167,14 @@ def _describe_recipient(contact: Contact, device: Device) -> Recipient:
 
 def _inspect_file(name: str | None, data: bytes) -> DraftFile:
     """Read the kind and the metadata of a file. Like its metadata, its name is not sent."""
-    told = read_metadata(data)
-    land = svg_land_path_around(told.place.latitude, told.place.longitude) if told.place else ""
+    metadata = read_metadata(data)
+    land = (
+        svg_land_path_around(metadata.place.latitude, metadata.place.longitude)
+        if metadata.place
+        else ""
+    )
     kind = MediaKind.SOUND if is_sound_only_webm(data) else media_kind_of(data)
-    return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], told, land)
+    return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], metadata, land)
 
 
 async def serve_draft_file_preview(request: Request) -> Response:

@@ -174,9 +174,11 @@ class PostgresConnection:
                 self._execute(connection, combine_letter_queries(of_pages)) if of_pages else None
             )
         found = iter(split_by_query(paged.fetchall() if paged else (), len(of_pages)))
-        told = iter(asked)
+        other_rows = iter(asked)
         return [
-            query.convert_rows(next(found) if query.how == "letters" else next(told).fetchall())
+            query.convert_rows(
+                next(found) if query.how == "letters" else next(other_rows).fetchall()
+            )
             for query in queries
         ]
 
@@ -446,5 +448,8 @@ class PostgresWakeUps:
                     rung.add(self._rung.get_nowait())
             # None comes from close(). It is sent as an empty payload, which wakes the listening
             # thread of this process, so that this thread too can end at once.
-            told = [_NOTIFY_CHANNEL, ["" if mailbox is None else mailbox.hex() for mailbox in rung]]
-            connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)
+            parameters = [
+                _NOTIFY_CHANNEL,
+                ["" if mailbox is None else mailbox.hex() for mailbox in rung],
+            ]
+            connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", parameters)

@@ -25,7 +25,7 @@ _PRAGMAS: Final = (
 )
 _CREATE_RECORD_TABLE_SQL: Final = """
 CREATE TABLE record (
-  drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
+  table_name TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (table_name, key)
 ) WITHOUT ROWID
 """
 _CREATE_FILE_TABLE_SQL: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"

@@ -16,9 +16,10 @@ from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_f
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.lock_errors import VaultFileDamaged, VaultFileMissing
 from entrenous.device.store.database import Database, lock_folder, translate_disk_errors
+from entrenous.device.vault_tables import OWN_RECORDS
 
 LOCK_WAIT_S: Final = 10.0  # seconds to wait for another command to release the vault
-_FILES_KEY_RECORD: Final = ("self", "files-key")
+_FILES_KEY_RECORD: Final = (OWN_RECORDS, "files-key")
 # suffix of files that arrived encrypted, and were stored without encrypting them again
 _STORED_AS_IS_SUFFIX: Final = ".age"
 _COPY_CHUNK_BYTES: Final = 1024 * 1024  # bytes copied at a time
@@ -72,7 +73,7 @@ class SqlcipherVault:
 
     def get(self, table: str, key: str) -> bytes | None:
         row = self._database.execute(
-            "SELECT value FROM record WHERE drawer = ? AND key = ?", table, key
+            "SELECT value FROM record WHERE table_name = ? AND key = ?", table, key
         )
         found = row.fetchone()
         return None if found is None else bytes(found[0])
@@ -81,17 +82,17 @@ class SqlcipherVault:
         self._database.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", table, key, record)
 
     def drop(self, table: str, key: str) -> None:
-        self._database.execute("DELETE FROM record WHERE drawer = ? AND key = ?", table, key)
+        self._database.execute("DELETE FROM record WHERE table_name = ? AND key = ?", table, key)
 
     def items(self, table: str) -> Iterator[tuple[str, bytes]]:
         rows = self._database.execute(
-            "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", table
+            "SELECT key, value FROM record WHERE table_name = ? ORDER BY key", table
         )
         return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
 
     def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         rows = self._database.execute(
-            "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
+            "SELECT key FROM record WHERE table_name = ? AND key >= ? AND key < ? ORDER BY key",
             table,
             start,
             start + chr(0x10FFFF),  # the highest code point, which no key contains

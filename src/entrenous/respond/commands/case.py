@@ -341,7 +341,9 @@ def breach(
         datetime | None, time_option("When you became aware of it, in UTC or with its offset.")
     ] = None,
     notified: Annotated[bool, typer.Option("--notified", help="You told the authority.")] = False,
-    told: Annotated[bool, typer.Option("--told", help="You told the people concerned.")] = False,
+    people_notified: Annotated[
+        bool, typer.Option("--told", help="You told the people concerned.")
+    ] = False,
     at: Annotated[datetime | None, time_option("When you told them; now if left out.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -352,9 +354,11 @@ def breach(
         with device.vault.transaction():
             if aware_at is not None:
                 record_breach(name, aware_at, device)
-            if notified or told:
+            if notified or people_notified:
                 moment = at or device.clock.now()
-                record_breach_notified(name, moment, device, notified=notified, told=told)
+                record_breach_notified(
+                    name, moment, device, notified=notified, people_notified=people_notified
+                )
         case, now = find_case(name, device), device.clock.now()
         if case.breach is None:
             raise CaseHasNoBreach(name=name)

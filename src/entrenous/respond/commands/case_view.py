@@ -157,7 +157,7 @@ def _print_steps(steps: ReportSteps) -> None:
 def _breach_json(breach: Breach | None) -> dict[str, object] | None:
     if breach is None:
         return None
-    done = {"notified_at": breach.notified_at, "told_at": breach.told_at}
+    done = {"notified_at": breach.notified_at, "told_at": breach.people_notified_at}
     return {
         "route": breach.route.id,
         "aware_at": rfc3339_utc(breach.aware_at),

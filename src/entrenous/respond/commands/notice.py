@@ -210,9 +210,10 @@ def _notice_json(notice: Notice, case: Case) -> dict[str, object]:
         "source": notice.route.source,
         "read_on": notice.route.read_on.isoformat(),
         "letter": notice.letter,
-        "sightings": [sighting.number for sighting in notice.told],
+        "sightings": [sighting.number for sighting in notice.named_sightings],
         "left_out": [
-            sighting.number for sighting in left_out_sightings(notice.told, case, notice.route)
+            sighting.number
+            for sighting in left_out_sightings(notice.named_sightings, case, notice.route)
         ],
         "missing": list(notice.missing),
         "sent": notice.sent_at is not None,

@@ -51,13 +51,13 @@ class CaseLines:
 class DraftContext:
     """The input of a draft.
 
-    ``told`` are the sightings that the letter may name, ``language`` is one of LANGUAGES, and
-    ``now`` (aware, UTC) is the time until which deadlines count.
+    ``named_sightings`` are the sightings that the letter may name, ``language`` is one of
+    LANGUAGES, and ``now`` (aware, UTC) is the time until which deadlines count.
     """
 
     case: Case
     route: Route
-    told: tuple[Sighting, ...]
+    named_sightings: tuple[Sighting, ...]
     language: str
     now: datetime
 
@@ -117,7 +117,7 @@ def make_case_lines(draft: DraftContext) -> CaseLines:
     return CaseLines(
         places="\n".join(
             f"{_sighting_line(sighting, frame)}{_reappearance_line(sighting, case, frame)}"
-            for sighting in draft.told
+            for sighting in draft.named_sightings
         ),
         timeline="\n".join((*_timeline_lines(draft), *_threat_lines(case, frame))),
         sender="\n".join(_sender_account_lines(draft)),
@@ -153,10 +153,12 @@ def notices_to_refer_to(case: Case, route: Route) -> tuple[Notice, ...]:
         sighting
         for notice in case.notices
         if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
-        for sighting in notice.told
+        for sighting in notice.named_sightings
     }
     addressees_without_complaint = (
-        notice.to for notice in candidates if not sightings_in_complaints.issuperset(notice.told)
+        notice.to
+        for notice in candidates
+        if not sightings_in_complaints.issuperset(notice.named_sightings)
     )
     addressee = next(addressees_without_complaint, next((notice.to for notice in candidates), ""))
     return tuple(notice for notice in candidates if notice.to == addressee)
@@ -197,7 +199,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
     at_desk = draft.route.document in SHEET_DOCUMENT_KINDS
-    for sighting in draft.told:
+    for sighting in draft.named_sightings:
         key = "seen_in_chat" if sighting.reach is SightingReach.PRIVATE else "seen"
         at, where = sighting.first_seen_at, sighting.where
         line = frame[key].format(
@@ -226,7 +228,9 @@ def _sender_account_lines(draft: DraftContext) -> Iterable[str]:
     lists the accounts of all sightings.
     """
     threat_only = draft.route.posted == (Spread.THREAT,)
-    seen = draft.case.sightings if threat_only and not draft.told else draft.told
+    seen = (
+        draft.case.sightings if threat_only and not draft.named_sightings else draft.named_sightings
+    )
     handles = dict.fromkeys(sighting.handle for sighting in seen if sighting.handle)
     return (draft.frame["account_line"].format(account=handle) for handle in handles)
 
@@ -308,7 +312,7 @@ def notice_history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLi
 
 def _notice_events(notice: Notice) -> Iterator[HistoryLine]:
     if notice.sent_at is not None:
-        places = tuple(sighting.where for sighting in notice.told)
+        places = tuple(sighting.where for sighting in notice.named_sightings)
         yield HistoryLine(notice.sent_at, HistoryEvent.REQUESTED, places)
     times = (
         (notice.received_at, HistoryEvent.CONFIRMED),

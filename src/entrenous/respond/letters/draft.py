@@ -92,8 +92,8 @@ def draft_notice(
     _refuse_unentitled(case, route)
     person_language = case.situation.language or language_of_person()
     letter_language = letter_language_for(route, person_language, language)
-    told = sightings_to_name(case, route, sightings)
-    draft = DraftContext(case, route, told, letter_language, now)
+    named_sightings = sightings_to_name(case, route, sightings)
+    draft = DraftContext(case, route, named_sightings, letter_language, now)
     with speaking(ENGLISH):  # a letter's own words come from its own language's table
         lines = make_case_lines(draft)
         worded = word_elements(draft, lines)
@@ -104,8 +104,8 @@ def draft_notice(
         drafted_at=now,
         elements=tuple(one.element for one in worded),
         letter=render_document_text(parts),
-        told=told,
-        to=addressee_of(case, route, told, letter_language).name or route.addressee,
+        named_sightings=named_sightings,
+        to=addressee_of(case, route, named_sightings, letter_language).name or route.addressee,
         language=letter_language,
         parts=parts,
         other_gaps=_other_gaps(parts, worded),

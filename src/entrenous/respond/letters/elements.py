@@ -84,7 +84,7 @@ def applicable_wording_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple
 
     If a wording about places is the only one for an element of the law, it is kept, with its gap.
     """
-    if draft.case.situation.posted is not Spread.THREAT or draft.told:
+    if draft.case.situation.posted is not Spread.THREAT or draft.named_sightings:
         return keys
     return tuple(key for key in keys if key != "places") or keys
 

@@ -52,7 +52,7 @@ def letter_parts(
     If the platform's record has the fields of its form, they come before the elements.
     """
     route, frame = draft.route, draft.frame
-    addressee = addressee_of(draft.case, route, draft.told, draft.language)
+    addressee = addressee_of(draft.case, route, draft.named_sightings, draft.language)
     to_person = route.kind is RouteKind.SENDER
     title_key = "sender_letter" if to_person else _TITLE_KEYS.get(route.document, "letter_under")
     title = frame[title_key].format(law=law_name_in(route, draft.language))
@@ -209,8 +209,8 @@ def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
     """
     frame = draft.frame
     asked = frame["fields_from"].format(name=platform.name, day=platform.read_on)
-    told_only = replace(draft.case, sightings=draft.told)
-    answers = report_steps(platform, told_only, draft.now.date()).answers
+    with_named_sightings_only = replace(draft.case, sightings=draft.named_sightings)
+    answers = report_steps(platform, with_named_sightings_only, draft.now.date()).answers
     pasted = (
         _text_to_paste(one, paste, draft.language)
         for one, paste in zip(answers, platform.paste, strict=True)

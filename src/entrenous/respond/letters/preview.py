@@ -105,7 +105,7 @@ def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
 
 def _platform_form_notes(notice: Notice, case: Case) -> Iterator[str]:
     """Yield what the platform's record says about its form."""
-    addressee = addressee_of(case, notice.route, notice.told, notice.language)
+    addressee = addressee_of(case, notice.route, notice.named_sightings, notice.language)
     record = addressee.platform
     if addressee.unknown is not None:
         yield translated(_UNKNOWN_SITE_NOTE).format(site=addressee.name)
@@ -146,9 +146,9 @@ def _missing_parts_note(notice: Notice) -> str:
 
 def _who_is_named_note(notice: Notice) -> str:
     what = []
-    if any(sighting.reach is SightingReach.PRIVATE for sighting in notice.told):
+    if any(sighting.reach is SightingReach.PRIVATE for sighting in notice.named_sightings):
         what.append(translated("your own words for a chat"))
-    if any(sighting.handle for sighting in notice.told):
+    if any(sighting.handle for sighting in notice.named_sightings):
         what.append(translated("the name of an account"))
     if not what:
         return translated(_NOBODY_NAMED_NOTE)
@@ -163,7 +163,7 @@ def _left_out_note(notice: Notice, case: Case) -> str:
             if sighting.reach is SightingReach.PRIVATE
             else sighting.where,
         )
-        for sighting in left_out_sightings(notice.told, case, notice.route)
+        for sighting in left_out_sightings(notice.named_sightings, case, notice.route)
     )
     return translated(_LEFT_OUT_NOTE).format(places=places) if places else ""
 

@@ -112,14 +112,20 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
         NoAddressee: the letter goes to a person, and nothing says who that is.
         NoThreateningAccount: the letter is about an account, and nothing says which.
     """
-    told = picked_or_needed_sightings(case, route, picked) if route_names_places(route) else ()
+    named_sightings = (
+        picked_or_needed_sightings(case, route, picked) if route_names_places(route) else ()
+    )
     if route.family == ACCOUNT_THREAT_ROUTE:
-        _refuse_without_account(case, told)
-    elif route.kind in _ROUTE_KINDS_THAT_NEED_A_SIGHTING and route_names_places(route) and not told:
+        _refuse_without_account(case, named_sightings)
+    elif (
+        route.kind in _ROUTE_KINDS_THAT_NEED_A_SIGHTING
+        and route_names_places(route)
+        and not named_sightings
+    ):
         _refuse_without_sighting(case)
     elif route.kind is RouteKind.SENDER and not _knows_sender(case):
         raise NoAddressee(name=case.name)
-    return told
+    return named_sightings
 
 
 def picked_or_needed_sightings(
@@ -141,7 +147,9 @@ def picked_or_needed_sightings(
         sender = _next_account_to_address(case, route)
         return tuple(sighting for sighting in only if sighting.handle == sender)
     if route.kind is RouteKind.ESCALATION and (about := notices_to_refer_to(case, route)):
-        return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
+        return tuple(
+            dict.fromkeys(sighting for notice in about for sighting in notice.named_sightings)
+        )
     if route.kind not in _ROUTE_KINDS_TO_ONE_HOST:
         return public
     host = _next_host(case, route, public)
@@ -151,8 +159,10 @@ def picked_or_needed_sightings(
 def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
     no_chats = route.covers_private_sharing is WhetherCovered.NO
-    told = case.sightings if route_names_places(route) else ()
-    return tuple(one for one in told if one.reach is SightingReach.PUBLIC or not no_chats)
+    named_sightings = case.sightings if route_names_places(route) else ()
+    return tuple(
+        one for one in named_sightings if one.reach is SightingReach.PUBLIC or not no_chats
+    )
 
 
 def route_names_places(route: Route) -> bool:
@@ -279,7 +289,7 @@ def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
         _sighting_host(sighting)
         for notice in case.notices
         if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
-        for sighting in notice.told
+        for sighting in notice.named_sightings
     }
     return next((host for host in hosts if host not in asked), next(iter(hosts), ""))
 

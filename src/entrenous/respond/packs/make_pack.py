@@ -144,9 +144,9 @@ def make_pack_for_platform(
     with device.vault.transaction():
         case = _case_to_pack(name, device)
         letters = _letters_to_pack(case, notices)
-        told = {one.number: one for letter in letters for one in letter.told}
+        named_sightings = {one.number: one for letter in letters for one in letter.named_sightings}
         seen = [find_sighting(case, number) for number in sightings]
-        contents = _platform_contents(case, letters, seen or [*told.values()], device)
+        contents = _platform_contents(case, letters, seen or [*named_sightings.values()], device)
         pack = _build_pack(case, contents, device.clock.now())
         write(pack)
         _record_pack(case, "for a platform, without pictures", pack, device)

@@ -89,7 +89,7 @@ def _device_list_lines(shown: DeviceOverview) -> Iterator[str]:
     for one in shown.devices:
         about = [translated("this one")] if one.this else []
         about.append(translated("since {day}").format(day=day_in_words(one.since)))
-        about.extend([] if one.heard else [translated("has not written to this one yet")])
+        about.extend([] if one.has_written else [translated("has not written to this one yet")])
         yield f"{one.name}  ({', '.join(about)})"
     yield (
         translated("Your master key is on this device.")
@@ -124,7 +124,7 @@ def _device_list_json(shown: DeviceOverview) -> dict[str, object]:
                 "name": one.name,
                 "this": one.this,
                 "since": rfc3339_utc(one.since),
-                "heard": one.heard,
+                "heard": one.has_written,
             }
             for one in shown.devices
         ],
@@ -267,12 +267,12 @@ def _revoke_by_sheet(context: typer.Context, sheet: Path, *, as_json: bool) -> N
     """Revoke the device that the sheet was written on; a vault on this machine is not affected."""
     revoke_by_sheet(session_of(context).settings, read_sheet_file(sheet))
     if as_json:
-        told = {
+        result = {
             "shut": True,
             "people_told": False,
             "to_do": _checklist_json(REVOKED_BY_SHEET_CHECKLIST),
         }
-        print_json({"schema": "entrenous/shut-by-sheet/1", **told})
+        print_json({"schema": "entrenous/shut-by-sheet/1", **result})
         return
     for line in (*describe_revocation_by_sheet(), *_checklist_lines(REVOKED_BY_SHEET_CHECKLIST)):
         print_line(line)

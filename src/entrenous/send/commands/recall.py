@@ -92,19 +92,19 @@ def list_sent_messages(
         whole = everything or (as_json and last is None)
         found = select_messages(messages, _may_still_be_opened, last, everything=whole)
         us = own_device(device).person.id if any(one.copies for one in found.these) else None
-        told = [
+        listed = [
             (one, _copy_states(one, call, device), _reactions_with_names(one, us, call, device))
             for one in found.these
         ]
     hint_problems_except_unreachable(problem for one in every for problem in one.problems)
     if as_json:
-        shown = [_sent_json(*each) for each in told]
+        shown = [_sent_json(*each) for each in listed]
         print_json({"schema": "entrenous/sent/1", "messages": shown})
         return
-    for each in told:
+    for each in listed:
         _print_sent(*each)
     found.print_how_to_list_older("sent", "--to", to or ())
-    if not told:
+    if not listed:
         print_line(
             translated("Nothing sent to {to} from this device.").format(to=join_names(to))
             if to

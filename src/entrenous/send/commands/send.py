@@ -20,7 +20,7 @@ from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_notices
 from entrenous.send.conversations import contact_names_among, participants_of_message
 from entrenous.send.flush import flush_outbox
-from entrenous.send.guard import DraftInspection, answers_doubt, inspect_draft
+from entrenous.send.guard import DraftInspection, answers_warning, inspect_draft
 from entrenous.send.inbox import reference_to_message
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
@@ -277,13 +277,13 @@ def _ask_to_confirm_recipients(inspection: DraftInspection) -> DraftInspection:
     if not sys.stdin.isatty():
         return inspection
     typed = set[str]()
-    for doubt in inspection.unanswered:
-        hint(f"  {doubt.why}.")
+    for warning in inspection.unanswered:
+        hint(f"  {warning.why}.")
         question = "  " + translated("Type {answer} to send it to {who}").format(
-            answer=doubt.answer, who=doubt.who
+            answer=warning.answer, who=warning.who
         )
         answer = typer.prompt(question, default="", err=True).strip()
-        if answers_doubt(doubt, [answer]):
+        if answers_warning(warning, [answer]):
             typed.add(answer)
     return inspection.with_typed_names(typed)
 

@@ -349,5 +349,5 @@ def _print_linked(name: str, *, answered: bool, as_json: bool) -> None:
 
 
 def _name_of_new_device(side: OldDeviceLinkInProgress, device: Device) -> str:
-    sibling = None if side.offer is None else linked_device_by_id(side.offer.device, device)
-    return translated("another device") if sibling is None else sibling.name
+    linked = None if side.offer is None else linked_device_by_id(side.offer.device, device)
+    return translated("another device") if linked is None else linked.name

@@ -96,7 +96,7 @@ class NewDeviceGrant:
     card: bytes
     master: Secret | None
     name: str
-    siblings: tuple[IntroducedDevice, ...]
+    linked_devices: tuple[IntroducedDevice, ...]
     proof: bytes
 
 

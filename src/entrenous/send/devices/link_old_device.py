@@ -281,8 +281,8 @@ def _check_for_first_letter(
     old: OldDeviceLinkInProgress, device: Device
 ) -> OldDeviceLinkInProgress:
     """Finish linking if the new device's first letter was fetched and accepted."""
-    sibling = None if old.offer is None else linked_device_by_id(old.offer.device, device)
-    if sibling is None or not sibling.heard:
+    linked = None if old.offer is None else linked_device_by_id(old.offer.device, device)
+    if linked is None or not linked.has_written:
         _refuse_if_ended_by_new_device(old, device)
         return old
     return replace(old, state=next_link_state(old.state, LinkEvent.HELLO))

@@ -286,11 +286,11 @@ def _check_master_key(grant: NewDeviceGrant, card: KeyBundle) -> None:
 
 def _store_other_devices(grant: NewDeviceGrant, person: Person, device: Device) -> None:
     listed = {key.device for key in person.devices}
-    for one in grant.siblings:
-        if one.sibling.device in listed:
-            store_linked_device(one.sibling, device)
-            receive_lent_tokens(person.id, one.sibling.device, one.lent, device)
-            device.vault.put(DEVICE_TO_GREET, peer_key(person.id, one.sibling.device), b"")
+    for one in grant.linked_devices:
+        if one.linked.device in listed:
+            store_linked_device(one.linked, device)
+            receive_lent_tokens(person.id, one.linked.device, one.lent, device)
+            device.vault.put(DEVICE_TO_GREET, peer_key(person.id, one.linked.device), b"")
 
 
 OLD_DEVICE_TRANSCRIPT_LABEL: Final = (
@@ -366,7 +366,7 @@ def _grant_outbox_item(
         card=write_key_bundle(card),
         master=compared.handed_on,
         name=name,
-        siblings=(
+        linked_devices=(
             _introduce_this_device(issued, device),
             *_introduce_linked_devices(compared.offer.device, device),
         ),

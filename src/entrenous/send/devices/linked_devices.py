@@ -40,17 +40,17 @@ class LinkedMailbox:
 class LinkedDevice:
     """Another device of the same person.
 
-    ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` says whether
-    it has written to this device. ``homes`` are its mailboxes, if it announced several, and
-    ``told_under`` is the number (epoch) of the device list at that announcement.
+    ``close`` is the token that deletes its mailbox, None if not known yet. ``has_written`` says
+    whether it has written to this device. ``homes`` are its mailboxes, if it announced several, and
+    ``homes_epoch`` is the number (epoch) of the device list at that announcement.
     """
 
     device: DeviceId
     name: str
     close: Secret | None
-    heard: bool = False
+    has_written: bool = False
     homes: tuple[LinkedMailbox, ...] = ()
-    told_under: int = 0
+    homes_epoch: int = 0
 
 
 LINKED_DEVICE_TABLE: Final = Table(LINKED_DEVICE, LinkedDevice)
@@ -60,7 +60,7 @@ LINKED_DEVICE_TABLE: Final = Table(LINKED_DEVICE, LinkedDevice)
 class IntroducedDevice:
     """A linked device as introduced to a new device, with tokens for the first letters to it."""
 
-    sibling: LinkedDevice
+    linked: LinkedDevice
     lent: tuple[LentToken, ...]
 
 
@@ -118,8 +118,8 @@ def own_linked_devices(device: Device) -> tuple[LinkedDevice, ...]:
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
-def store_linked_device(sibling: LinkedDevice, device: Device) -> None:
-    LINKED_DEVICE_TABLE.store(sibling, sibling.device.hex(), device.vault)
+def store_linked_device(linked: LinkedDevice, device: Device) -> None:
+    LINKED_DEVICE_TABLE.store(linked, linked.device.hex(), device.vault)
 
 
 def linked_device_by_id(key: DeviceId, device: Device) -> LinkedDevice | None:

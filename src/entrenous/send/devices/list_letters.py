@@ -83,7 +83,7 @@ def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> Non
     known = linked_device_by_id(header.from_device, device)
     if known is None:
         raise NotForThisMailbox(what="it is from a device that is not one of yours")
-    store_linked_device(replace(known, heard=True), device)
+    store_linked_device(replace(known, has_written=True), device)
     receive_range(header, hello.seed, hello.first, device)
     if own_device(device).person.epoch >= card.newest.said.epoch:
         queue_greeting_back(

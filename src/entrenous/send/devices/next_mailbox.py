@@ -219,7 +219,7 @@ def _forget_mailboxes_of_others(now: Person, device: Device) -> None:
     """
     for one in own_linked_devices(device):
         here = mailbox_of_device(one.device, now)
-        old = one.told_under < now.epoch
+        old = one.homes_epoch < now.epoch
         homes = tuple(
             home
             for home in one.homes
@@ -244,12 +244,12 @@ def mailbox_deletions_for(
     revoked: LinkedDevice, relay_url: str, key: CertifiedDevice, device: Device
 ) -> tuple[MailboxDeletion, ...]:
     """Return the deletions for all mailboxes that a revoked device has announced to us."""
-    told = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]
-    if key.mailbox in {closing.mailbox for closing in told} or revoked.close is None:
-        return tuple(told)
+    announced = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]
+    if key.mailbox in {closing.mailbox for closing in announced} or revoked.close is None:
+        return tuple(announced)
     if former_token_mailbox(own_device(device).person.id, key.device, device) is not None:
-        return tuple(told)  # our token is for the mailbox that the device had before the move
-    return (MailboxDeletion(relay_url, key.mailbox, revoked.close, name=revoked.name), *told)
+        return tuple(announced)  # our token is for the mailbox that the device had before the move
+    return (MailboxDeletion(relay_url, key.mailbox, revoked.close, name=revoked.name), *announced)
 
 
 def own_mailboxes_to_announce(device: Device) -> tuple[LinkedMailbox, ...]:
@@ -265,12 +265,12 @@ def own_mailboxes_to_announce(device: Device) -> tuple[LinkedMailbox, ...]:
         ),
         *((one.home, left) for one in reversed(former_addresses(device))),
     ]
-    told = (
+    announced = (
         LinkedMailbox(home.relay_url, home.mailbox, home.close, what)
         for home, what in every
         if home.close is not None
     )
-    return tuple(told)[:MAILBOXES_PER_DEVICE_MAX]
+    return tuple(announced)[:MAILBOXES_PER_DEVICE_MAX]
 
 
 def move_target(device: Device) -> str | None:
@@ -307,7 +307,7 @@ def _mailboxes_announced_at(url: str, device: Device) -> dict[DeviceId, MailboxI
         one.device: home.mailbox
         for one in own_linked_devices(device)
         for home in one.homes
-        if one.told_under >= since and home.relay_url == url and home.what in _READY_MAILBOX_USES
+        if one.homes_epoch >= since and home.relay_url == url and home.what in _READY_MAILBOX_USES
     }
 
 

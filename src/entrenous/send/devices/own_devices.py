@@ -63,12 +63,12 @@ from entrenous.send.outbox import OUTBOX_TABLE
 
 @dataclass(frozen=True, slots=True)
 class OwnDevice:
-    """One of our devices; ``heard`` says whether this device has received a letter from it."""
+    """One of our devices; ``has_written`` says whether it has sent this device a letter."""
 
     name: str
     this: bool
     since: datetime
-    heard: bool
+    has_written: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,15 @@ def device_overview(device: Device) -> DeviceOverview:
     me, identity = own_device(device), OWN_IDENTITY.load(device.vault)
     others = list[OwnDevice]()
     for key in me.person.devices:
-        sibling = linked_device_by_id(key.device, device)
-        if sibling is not None:
+        linked = linked_device_by_id(key.device, device)
+        if linked is not None:
             others.append(
-                OwnDevice(sibling.name, this=False, since=key.created_at, heard=sibling.heard)
+                OwnDevice(
+                    linked.name, this=False, since=key.created_at, has_written=linked.has_written
+                )
             )
     to_close, moves_to = pending_device_mailbox_deletions(device), move_target(device)
-    this = OwnDevice(own_name(device), this=True, since=me.key.created_at, heard=True)
+    this = OwnDevice(own_name(device), this=True, since=me.key.created_at, has_written=True)
     return DeviceOverview(
         devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
         master_here=identity is not None and identity.master is not None,
@@ -212,10 +214,11 @@ def _also_try_close_token_of_sheet(
     if sheet is None or sheet.mailbox != mailbox:
         return
     known = MAILBOX_TO_DELETE_TABLE.load(sheet.mailbox.hex(), device.vault)
-    told = () if known is None else (known.token,)
+    other_tokens = () if known is None else (known.token,)
     url = own_device(device).home.relay_url
     schedule_mailbox_deletion(
-        MailboxDeletion(url, sheet.mailbox, sheet.close, name=linked.name, others=told), device
+        MailboxDeletion(url, sheet.mailbox, sheet.close, name=linked.name, others=other_tokens),
+        device,
     )
 
 

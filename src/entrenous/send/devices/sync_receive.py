@@ -287,11 +287,11 @@ def _apply_close_token(shared: SharedCloseToken, device: Device) -> None:
     known = linked_device_by_id(shared.device, device)
     others = [one.name for one in own_linked_devices(device) if one.device != shared.device]
     name = free_device_name(shared.name, [own_name(device), *others])
-    known = known or LinkedDevice(shared.device, name, None, heard=True)
+    known = known or LinkedDevice(shared.device, name, None, has_written=True)
     store_linked_device(replace(known, name=name, close=shared.close), device)
 
 
 def _apply_mailboxes(shared: SharedMailboxes, epoch: int, device: Device) -> None:
     known = linked_device_by_id(shared.device, device)
     if known is not None:
-        store_linked_device(replace(known, homes=shared.homes, told_under=epoch), device)
+        store_linked_device(replace(known, homes=shared.homes, homes_epoch=epoch), device)

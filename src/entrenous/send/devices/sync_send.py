@@ -42,7 +42,7 @@ def queue_sync_letters(device: Device) -> None:
 
     A device that has not written to us yet gets its letters once it has written.
     """
-    others = [one for one in own_linked_devices(device) if one.heard]
+    others = [one for one in own_linked_devices(device) if one.has_written]
     if not others or not may_advance_ratchets(device):
         return
     with device.vault.transaction():
@@ -54,7 +54,7 @@ def queue_sync_letters(device: Device) -> None:
 
 
 def record_synced_version(
-    sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
+    linked: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
 ) -> None:
     """Record that another device of ours has the present version of this record.
 
@@ -63,10 +63,10 @@ def record_synced_version(
     """
     stamp = change_stamp_of(key, device)
     if stamp is not None:
-        before = device.vault.get(SYNCED_VERSION, _synced_key(sibling, key)) or b""
+        before = device.vault.get(SYNCED_VERSION, _synced_key(linked, key)) or b""
         still = before[_TIME_AND_DIGEST_BYTES:] if lacks is None else b"".join(lacks)
         device.vault.put(
-            SYNCED_VERSION, _synced_key(sibling, key), _encoded_change_stamp(key, device) + still
+            SYNCED_VERSION, _synced_key(linked, key), _encoded_change_stamp(key, device) + still
         )
 
 
@@ -80,14 +80,14 @@ def mark_contact_for_resync(person: PersonId, device: Device) -> None:
         mark_for_resync(one.device, person, device)
 
 
-def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
+def mark_for_resync(linked: DeviceId, person: PersonId, device: Device) -> None:
     """Have the next sync resend a contact to another device of ours that has forgotten it."""
-    device.vault.drop(SYNCED_VERSION, _synced_key(sibling, contact_record_key(person)))
+    device.vault.drop(SYNCED_VERSION, _synced_key(linked, contact_record_key(person)))
 
 
-def forget_synced_versions(sibling: DeviceId, device: Device) -> None:
+def forget_synced_versions(linked: DeviceId, device: Device) -> None:
     """Forget what was sent to a device that is no longer ours."""
-    for key in device.vault.keys(SYNCED_VERSION, sibling.hex()):
+    for key in device.vault.keys(SYNCED_VERSION, linked.hex()):
         device.vault.drop(SYNCED_VERSION, key)
 
 
@@ -101,20 +101,20 @@ def _write_changed_records(
     linked: LinkedDevice, to: Addressee, records: dict[str, SharedRecord], device: Device
 ) -> None:
     for key, shared in records.items():
-        told = device.vault.get(SYNCED_VERSION, _synced_key(linked.device, key))
-        knows = told is not None and told[:_TIME_AND_DIGEST_BYTES] == _encoded_change_stamp(
+        synced = device.vault.get(SYNCED_VERSION, _synced_key(linked.device, key))
+        knows = synced is not None and synced[:_TIME_AND_DIGEST_BYTES] == _encoded_change_stamp(
             key, device
         )
-        if told is not None and _was_forgotten(told, shared):
-            told = None  # with the contact, the other device forgot the tokens that it was lent
+        if synced is not None and _was_forgotten(synced, shared):
+            synced = None  # with the contact, the other device forgot the tokens that it was lent
         lacked = [
-            who for who in _devices_without_tokens(told, shared, device) if who != linked.device
+            who for who in _devices_without_tokens(synced, shared, device) if who != linked.device
         ]
         if (knows and not lacked) or not _is_encodable(shared):
             continue
         said = _with_lent_tokens(shared, lacked, device)
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
-        if lacked and not lent and (knows or told is None):
+        if lacked and not lent and (knows or synced is None):
             continue  # we have no tokens yet for this contact
         seal_and_queue_letter(
             write_sync_note(said), to, outer_parts_without_content(device), device
@@ -179,5 +179,5 @@ def _encoded_change_stamp(key: str, device: Device) -> bytes:
     return int(stamp.at.timestamp()).to_bytes(_DIGEST_OFFSET_BYTES, "big") + stamp.digest
 
 
-def _synced_key(sibling: DeviceId, key: str) -> str:
-    return f"{sibling.hex()} {key}"
+def _synced_key(linked: DeviceId, key: str) -> str:
+    return f"{linked.hex()} {key}"

@@ -237,8 +237,8 @@ def write_grant(grant: NewDeviceGrant) -> bytes:
         ValueError: a field is not what the specification allows.
     """
     master = None if grant.master is None else grant.master.reveal()
-    siblings = [_introduced_device_fields(one) for one in grant.siblings]
-    return encode_checked([grant.card, master, grant.name, siblings, grant.proof], read_grant)
+    linked_devices = [_introduced_device_fields(one) for one in grant.linked_devices]
+    return encode_checked([grant.card, master, grant.name, linked_devices, grant.proof], read_grant)
 
 
 def read_grant(untrusted: bytes) -> NewDeviceGrant:
@@ -248,12 +248,14 @@ def read_grant(untrusted: bytes) -> NewDeviceGrant:
         BadLink: not a grant.
     """
     with bad_cbor_as(BadLink):
-        card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
+        card, master, name, linked_devices, proof = as_list(decode(untrusted), 5, 5)
         return NewDeviceGrant(
             card=as_bytes_up_to(card, PLAIN_KEY_BUNDLE_BYTES_MAX),
             master=parse_optional(master, _parse_master_key),
             name=as_name(name),
-            siblings=tuple(map(_parse_introduced_device, as_list(siblings, 1, DEVICES_MAX))),
+            linked_devices=tuple(
+                map(_parse_introduced_device, as_list(linked_devices, 1, DEVICES_MAX))
+            ),
             proof=as_bytes(proof, 32),
         )
 
@@ -269,10 +271,10 @@ def parse_lent_tokens(value: object) -> tuple[LentToken, ...]:
 
 
 def _introduced_device_fields(introduced: IntroducedDevice) -> list[object]:
-    close = None if introduced.sibling.close is None else introduced.sibling.close.reveal()
+    close = None if introduced.linked.close is None else introduced.linked.close.reveal()
     return [
-        introduced.sibling.device,
-        introduced.sibling.name,
+        introduced.linked.device,
+        introduced.linked.name,
         close,
         lent_token_fields(introduced.lent),
     ]
@@ -280,12 +282,12 @@ def _introduced_device_fields(introduced: IntroducedDevice) -> list[object]:
 
 def _parse_introduced_device(entry: Any) -> IntroducedDevice:
     device, name, close, lent = as_list(entry, 4, 4)
-    sibling = LinkedDevice(
+    linked = LinkedDevice(
         device=DeviceId(as_bytes(device, ID_BYTES)),
         name=as_name(name),
         close=parse_optional(close, _parse_token),
     )
-    return IntroducedDevice(sibling, parse_lent_tokens(lent))
+    return IntroducedDevice(linked, parse_lent_tokens(lent))
 
 
 def _parse_enforced_limits(value: object) -> tuple[int, ...]:

@@ -186,7 +186,7 @@ def _repeat_requests_to_own_relay(device: Device) -> None:
         schedule_close_token_resend(device)
         for key in WITHDRAWN_TOKEN_TABLE.keys(device.vault):
             done = WITHDRAWN_TOKEN_TABLE.load(key, device.vault)
-            if done is not None and done.told_at is not None and done.told_at >= since:
+            if done is not None and done.reported_at is not None and done.reported_at >= since:
                 device.vault.put(
                     TOKEN_WITHDRAWAL, key, device.vault.get(WITHDRAWN_TOKEN, key) or b""
                 )

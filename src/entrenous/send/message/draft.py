@@ -1,5 +1,5 @@
 """Drafts: a message to be sent with its policy, and messages that wait in the vault until they are
-sent or discarded. Also the doubts that the guard (send/guard.py) has about recipients, and the
+sent or discarded. Also the warnings that the guard (send/guard.py) has about recipients, and the
 errors of sending.
 """
 
@@ -77,8 +77,8 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientDoubt:
-    """The guard's doubt about one recipient or circle, as a sentence. ``answer`` is the name
+class RecipientWarning:
+    """The guard's warning about one recipient or circle, as a sentence. ``answer`` is the name
     to type: the first name, or the full name if the first name is ambiguous.
     """
 
@@ -100,7 +100,7 @@ class CannotRecallReceivedMessage(Refused):
     """
 
 
-class GuardHasDoubts(Refused):
+class UnansweredWarnings(Refused):
     """
     Please check before this message is sent: {reasons}. Nothing was sent. If the message goes to
     the right people, add this to the command: {names}

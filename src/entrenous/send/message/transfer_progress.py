@@ -82,13 +82,13 @@ class ByteCounter:
         Progress is also reported immediately, before any byte is done, since the first bytes may
         take long.
         """
-        told = 0
+        reported = 0
 
         def reached(share: float) -> None:
-            nonlocal told
-            now = max(told, min(size, int(share * size)))
-            self.add(now - told)
-            told = now
+            nonlocal reported
+            now = max(reported, min(size, int(share * size)))
+            self.add(now - reported)
+            reported = now
 
         reached(0.0)
         return reached

@@ -54,13 +54,13 @@ CIRCLE_TABLE: Final = Table(CIRCLE, Circle)
 class MessageParticipants:
     """The sender and recipients, except us, of the message that a draft replies to or forwards.
 
-    ``told_by`` is the sender, whose word is our only source for the other recipients; None for a
+    ``claimed_by`` is the sender, whose word is our only source for the other recipients; None for a
     message of ours.
     """
 
     message: MessageName
     people: frozenset[PersonId]
-    told_by: PersonId | None = None
+    claimed_by: PersonId | None = None
 
 
 class UnknownCircle(NotFound):

@@ -167,10 +167,10 @@ def record_mismatch(name: str, device: Device) -> Contact:
         raise NothingToCompare(name=contact.name)
     with device.vault.transaction():
         delete_comparison(contact.person.id, device)
-        doubted = replace(contact, trust=Trust.UNKNOWN)
-        store_contact(doubted, device)
+        distrusted = replace(contact, trust=Trust.UNKNOWN)
+        store_contact(distrusted, device)
         record_change_times(device)
-    return doubted
+    return distrusted
 
 
 def finish_if_both_agree(contact: Contact, device: Device) -> Contact:

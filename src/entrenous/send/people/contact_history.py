@@ -210,11 +210,11 @@ def record_contact_change(before: Contact, after: Contact, device: Device) -> Co
     """
     old = {key.id_and_keys for key in before.person.devices}
     new = {key.id_and_keys for key in after.person.devices}
-    in_doubt = before.trust is not Trust.UNKNOWN and after.trust is Trust.UNKNOWN
-    if old == new and not in_doubt:
+    trust_lost = before.trust is not Trust.UNKNOWN and after.trust is Trust.UNKNOWN
+    if old == new and not trust_lost:
         return after
     now = now_in_whole_seconds(device)
-    changed = ContactChange(after.name, now, len(new - old), len(old - new), in_doubt)
+    changed = ContactChange(after.name, now, len(new - old), len(old - new), trust_lost)
     _store_change(changed, device)
     return replace(after, changed_at=now)
 
@@ -227,7 +227,9 @@ def record_device_list_contradiction(
     They are our own lists if the name is None.
     """
     _store_change(
-        ContactChange(name or "", now_in_whole_seconds(device), 0, 0, in_doubt=False, lists=lists),
+        ContactChange(
+            name or "", now_in_whole_seconds(device), 0, 0, trust_lost=False, lists=lists
+        ),
         device,
     )
 
@@ -239,7 +241,7 @@ def record_renaming(was: str, name: str, device: Device) -> None:
     Call it in the transaction that renames.
     """
     _store_change(
-        ContactChange(name, now_in_whole_seconds(device), 0, 0, in_doubt=False, was=was), device
+        ContactChange(name, now_in_whole_seconds(device), 0, 0, trust_lost=False, was=was), device
     )
 
 
@@ -249,7 +251,9 @@ def record_move_progress(relay_url: str, moving: FollowedMoveState, device: Devi
     Call it in the transaction that does so.
     """
     _store_change(
-        ContactChange(relay_url, now_in_whole_seconds(device), 0, 0, in_doubt=False, moving=moving),
+        ContactChange(
+            relay_url, now_in_whole_seconds(device), 0, 0, trust_lost=False, moving=moving
+        ),
         device,
     )
 

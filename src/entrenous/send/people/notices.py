@@ -57,7 +57,7 @@ def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
         yield translated("{name}'s devices changed on {at}: {what}.").format(
             name=changed.name, at=at, what=f" {translated('and')} ".join(filter(None, what))
         )
-    if changed.in_doubt:
+    if changed.trust_lost:
         yield translated("Seen on {at}: {name}'s keys count as unknown now.").format(
             name=changed.name, at=at
         )

@@ -267,7 +267,7 @@ class ContactChange:
     at: datetime
     came: int
     went: int
-    in_doubt: bool
+    trust_lost: bool
     lists: DeviceListContradiction | None = None
     was: str | None = None
     moving: FollowedMoveState | None = None

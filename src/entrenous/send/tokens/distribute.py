@@ -208,8 +208,10 @@ def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
     The limit exists because a device that skips tokens would make us register more and more of
     them.
     """
-    told_at = issued.told_at or issued.made_at
-    return issued.used_count >= TOKENS_LEFT_MIN or not is_recent(told_at, _TOP_UP_INTERVAL, device)
+    last_top_up = issued.topped_up_at or issued.made_at
+    return issued.used_count >= TOKENS_LEFT_MIN or not is_recent(
+        last_top_up, _TOP_UP_INTERVAL, device
+    )
 
 
 def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -> None:
@@ -224,7 +226,7 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
         extend_range(issued, peer_id, end, device),
         handed_out=end,
         used_count=0,
-        told_at=now_in_whole_seconds(device),
+        topped_up_at=now_in_whole_seconds(device),
     )
     ISSUED_TOKEN_RANGE_TABLE.store(extended, peer_id, device.vault)
     _queue_token_range_note(extended, issued.next_unused, to, device)

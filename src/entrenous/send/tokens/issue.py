@@ -329,7 +329,9 @@ def _send_batch(key: str, device: Device) -> None:
 def _record_withdrawn(key: str, device: Device) -> None:
     done = TOKEN_WITHDRAWAL_TABLE.load(key, device.vault)
     if done is not None:
-        WITHDRAWN_TOKEN_TABLE.store(replace(done, told_at=device.clock.now()), key, device.vault)
+        WITHDRAWN_TOKEN_TABLE.store(
+            replace(done, reported_at=device.clock.now()), key, device.vault
+        )
     TOKEN_WITHDRAWAL_TABLE.drop(key, device.vault)
 
 

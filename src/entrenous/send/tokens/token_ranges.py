@@ -31,8 +31,8 @@ class IssuedRange:
     index that a letter arrived with. ``theirs`` and ``ours`` are the heads (hashes) of the two
     people's device lists at the time of issue; when either changes, the range is replaced.
     ``skipped`` lists, in order, the indexes below ``next_unused`` that no letter has used and that
-    are still valid. ``used_count`` is the number of letters since the last top-up (``told_at``), or
-    since ``made_at`` if there was none.
+    are still valid. ``used_count`` is the number of letters since the last top-up
+    (``topped_up_at``), or since ``made_at`` if there was none.
     """
 
     seed: Secret
@@ -45,7 +45,7 @@ class IssuedRange:
     ours: bytes
     skipped: tuple[int, ...] = ()
     used_count: int = 0
-    told_at: datetime | None = None
+    topped_up_at: datetime | None = None
 
 
 ISSUED_TOKEN_RANGE_TABLE: Final = Table(ISSUED_TOKEN_RANGE, IssuedRange)
@@ -101,9 +101,9 @@ class HeldTokens:
 
     ``next`` is the index of the next token of ``seed``; those below ``until`` are registered.
     While there is no seed, the ``lent`` tokens are used; if there are none, the first token (an
-    invite's) is used. ``told_by`` is the counter of the letter that brought this seed, since
-    letters from an old mailbox may arrive after newer ones. ``place`` is where the tokens are
-    valid, if the device is listed elsewhere now.
+    invite's) is used. ``seed_letter_counter`` is the counter of the letter that brought this
+    seed, since letters from an old mailbox may arrive after newer ones. ``place`` is where the
+    tokens are valid, if the device is listed elsewhere now.
     """
 
     seed: Secret | None = None
@@ -111,7 +111,7 @@ class HeldTokens:
     until: int = 0
     old: ReplacedHeldRange | None = None
     lent: tuple[LentToken, ...] = ()
-    told_by: int = 0
+    seed_letter_counter: int = 0
     place: TokenMailbox | None = None
 
 
@@ -150,12 +150,12 @@ TOKEN_REGISTRATION_TABLE: Final = Table(TOKEN_REGISTRATION, QueuedRegistration)
 
 @dataclass(frozen=True, slots=True)
 class TokenWithdrawal:
-    """Tokens to be withdrawn; ``told_at`` is when our relay was told."""
+    """Tokens to be withdrawn; ``reported_at`` is when our relay was asked to withdraw them."""
 
     seed: Secret
     first: int
     until: int
-    told_at: datetime | None = None
+    reported_at: datetime | None = None
 
 
 WITHDRAWN_TOKEN_TABLE: Final = Table(WITHDRAWN_TOKEN, TokenWithdrawal)

@@ -165,7 +165,7 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
         # If the two ranges do not meet, the indexes between them are not registered.
         next_index = held.next if announced.first <= held.until else max(held.next, announced.first)
         held = replace(held, next=next_index, until=max(held.until, until))
-    elif held.seed is not None and announced.counter < held.told_by:
+    elif held.seed is not None and announced.counter < held.seed_letter_counter:
         return
     else:
         old, place = (
@@ -173,7 +173,12 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
             mailbox_under_list(announced, held.place, device),
         )
         held = HeldTokens(
-            announced.seed, announced.first, until, old, told_by=announced.counter, place=place
+            announced.seed,
+            announced.first,
+            until,
+            old,
+            seed_letter_counter=announced.counter,
+            place=place,
         )
     HELD_TOKEN_RANGE_TABLE.store(held, peer_id, device.vault)
 

@@ -264,11 +264,11 @@ class ServedClaimStore:
         wanted = _select_served().join(
             SERVED_TO_TABLE, SERVED_TO_TABLE.c.claim == SERVED_TABLE.c.claim
         )
-        told = wanted.where(SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER)
+        served = wanted.where(SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER)
         found = dict[ClaimId, ServedClaim]()
         with snapshot_read(self.engine) as db:
             for batch in statement_batches(claims):
-                for row in db.execute(told.where(SERVED_TABLE.c.claim.in_(batch))):
+                for row in db.execute(served.where(SERVED_TABLE.c.claim.in_(batch))):
                     _add_hash_of_row(found, row)
         return found
 
@@ -397,8 +397,8 @@ def _replace_served(
     claims = [change.claim for change in changes]
     number = partner.number - OWN_MEMBER_NUMBER
     to = sa.select(SERVED_TO_TABLE).where(SERVED_TO_TABLE.c.claim.in_(claims))
-    told = {(row.claim, row.partner) for row in db.execute(to)}
-    told |= {(claim, number) for claim in claims}
+    receivers = {(row.claim, row.partner) for row in db.execute(to)}
+    receivers |= {(claim, number) for claim in claims}
     for table in (SERVED_TO_TABLE, SERVED_HASH_TABLE, SERVED_TABLE):
         db.execute(table.delete().where(table.c.claim.in_(claims)))
     db.execute(
@@ -407,7 +407,9 @@ def _replace_served(
     )
     hashes = [{"claim": one.claim, "bits": bits} for one in changes for bits in set(one.hashes)]
     db.execute(SERVED_HASH_TABLE.insert(), hashes)
-    db.execute(SERVED_TO_TABLE.insert(), [{"claim": claim, "partner": who} for claim, who in told])
+    db.execute(
+        SERVED_TO_TABLE.insert(), [{"claim": claim, "partner": who} for claim, who in receivers]
+    )
 
 
 def _update_served(db: sa.Connection, change: ClaimChange) -> None:

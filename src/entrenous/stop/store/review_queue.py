@@ -156,9 +156,9 @@ class ReviewerStore(DueWorkStore):
 
     def record_alert_sent(self, alert: Alert) -> None:
         """Record that this alert was sent."""
-        told = ALERT_TABLE.update().where(ALERT_TABLE.c.kind == alert.kind)
+        update = ALERT_TABLE.update().where(ALERT_TABLE.c.kind == alert.kind)
         with concurrent_write(self.engine) as db:
-            db.execute(told.values(untold=ALERT_TABLE.c.untold - alert.reported_floods))
+            db.execute(update.values(untold=ALERT_TABLE.c.untold - alert.reported_floods))
 
     def _reserve_alert(self, kind: AlertKind) -> bool:
         """Return whether this process may send the alert: none was sent within the hour.

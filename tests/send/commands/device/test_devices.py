@@ -222,10 +222,10 @@ def test_setup_refuses_an_invalid_code_and_conflicting_options(
 def test_contradictory_lists_are_reported(contradiction: DeviceListContradiction) -> None:
     now = SettableClock().now()
     others = describe_contact_change(
-        ContactChange("Ben", now, 0, 0, in_doubt=False, lists=contradiction)
+        ContactChange("Ben", now, 0, 0, trust_lost=False, lists=contradiction)
     )
     ours = describe_contact_change(
-        ContactChange("", now, 0, 0, in_doubt=False, lists=contradiction)
+        ContactChange("", now, 0, 0, trust_lost=False, lists=contradiction)
     )
     assert "Ben" in others
     assert "your" in ours
@@ -234,7 +234,7 @@ def test_contradictory_lists_are_reported(contradiction: DeviceListContradiction
 
 def test_renaming_of_a_duplicate_name_is_reported() -> None:
     text = describe_contact_change(
-        ContactChange("Kim 2", SettableClock().now(), 0, 0, in_doubt=False, was="Kim")
+        ContactChange("Kim 2", SettableClock().now(), 0, 0, trust_lost=False, was="Kim")
     )
     assert "called two different people or circles Kim." in text
     assert "Kim 2" in text
