@@ -22,7 +22,7 @@ from collections.abc import Callable
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENTRENOUS_UNDO", "0")  # messages leave at once
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
-os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the locale of the machine
+os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # the machine's locale has no effect
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Iterator
@@ -62,7 +62,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Enable sockets in ``real`` tests, drop ``nightly`` tests unless NIGHTLY, order the rest."""
+    """Enable sockets in ``real`` tests, and put long tests first.
+
+    Without NIGHTLY, drop ``nightly`` tests.
+    """
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
         if "real" in marks[item]:
@@ -74,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Exclude all existing objects from later garbage collections, and make these less frequent."""
+    """Exclude all existing objects from garbage collection, and collect garbage less often."""
     gc.freeze()
     gc.set_threshold(*_GARBAGE_COLLECTION_THRESHOLDS)
 
@@ -129,7 +132,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"test vectors: {counts}")
 
 
-#: The number of pictures whose SIFT results are cached, which limits the memory.
+#: The maximum number of cached SIFT results; it limits the memory that the cache takes.
 _CACHED_PICTURES_MAX = 100
 
 

@@ -97,8 +97,8 @@ class Cluster:
     def reused_database(self, kind: str, create: Callable[[str], object] = bool) -> str:
         """Return the URL of an empty database with a relay's tables and those that ``create`` adds.
 
-        All tests that ask for this kind share one database, which takes less time than a new one.
-        So each of these tests has to close its connections.
+        All tests that pass the same ``kind`` share one database, because creating databases takes
+        time. So each of these tests has to close its connections.
         """
         if kind not in self.reused or not self.reused[kind].try_to_reset():
             url = self.create_database()

@@ -69,7 +69,7 @@ _UNTRANSLATED_WORDS: Final = (
     "Page",
     "device 1",
 )
-_PLOT_NAME_CHARS_MAX: Final = 25  # the plot of a verdict shortens longer names to this
+_PLOT_NAME_CHARS_MAX: Final = 25  # the plot of a verdict cuts longer names to this length
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class _OtherSite(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing."""
+        """Do not print the line that the server would print for each request."""
 
 
 @contextmanager

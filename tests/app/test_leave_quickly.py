@@ -44,7 +44,7 @@ def test_pressing_shift_three_times_blanks_every_page(browser: Browser, tmp_path
         page.add_init_script(_MEASURE_BLANKING)
         page.goto(app.link)
         set_up_at_once(page)
-        # So that the device stays unlocked.
+        # The test answers requests to leave, so that the app does not lock the device.
         page.route("**/3", lambda route: route.fulfill(status=204))
         walker, names_by_path = RouteWalker(page, app.address), dict[str, str]()
         for name in sorted(pages - NO_PAGE.keys()):

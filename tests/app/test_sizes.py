@@ -1,4 +1,4 @@
-"""Tests of the files behind the pages: style sheet, script, templates, and functions of pages."""
+"""Tests of the style sheet, the script, the templates and the functions of the pages."""
 
 import re
 from pathlib import Path

@@ -47,7 +47,7 @@ def run_archive(*arguments: str, passphrase: str = ARCHIVE_PASSPHRASE) -> int:
 
 @pytest.fixture
 def exported_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Export an archive of a device that marked a picture, with a cheap key derivation."""
+    """Mark a picture on a device, and export the device's archive with a cheap key derivation."""
     monkeypatch.setattr("entrenous.archive.archive_format.SCRYPT_WORK_FACTOR", 1)
     use_home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
@@ -78,7 +78,7 @@ def test_export_and_import_between_two_homes(
 def test_full_disk_during_import_leaves_no_file(
     exported_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full after the file has been written; the next command deletes the file."""
+    """The import fails after it has written a file, which the next command deletes."""
     use_home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
     store_file_as = SqlcipherVault.store_file_as

@@ -143,7 +143,7 @@ def collect_account_headers() -> dict[str, str | None]:
 
 
 def find_account_in_event_loop() -> list[str]:
-    """Return the account that the hook finds in an asynchronous view, and after the request."""
+    """Return the accounts that the hook finds in an asynchronous view and after the request."""
 
     async def view(_: Any) -> str:
         return hook._account_of_request(hook._CURRENT_REQUEST.get())

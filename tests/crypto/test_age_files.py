@@ -1,4 +1,4 @@
-"""Tests of age files, also with the public test kit, pyrage and the program age."""
+"""Tests of age files; some use the public test kit, pyrage or the program ``age``."""
 
 import errno
 import hashlib

@@ -54,7 +54,7 @@ def test_every_leaf_has_one_path_to_the_root(size: int) -> None:
 
 
 def test_inner_nodes_and_indexes_outside_the_tree_are_refused() -> None:
-    """The hash of an inner node, presented as a leaf, does not lead to the root."""
+    """Nobody can present the hash of an inner node as a leaf."""
     inner_nodes = [merkle_root(LEAVES[:2]), merkle_root(LEAVES[2:4])]
     assert leaf_hash(b"role", inner_nodes[0]) not in {inner_nodes[0], merkle_root(LEAVES[:4])}
     assert root_from_proof(inner_nodes[0], 0, 4, (inner_nodes[1],)) is None

@@ -1,4 +1,4 @@
-"""Tests of short authentication strings (also against vodozemac), proofs and commitments."""
+"""Tests of short authentication strings (compared with vodozemac), proofs and commitments."""
 
 import pytest
 import vodozemac

@@ -1,4 +1,4 @@
-"""Tests of the windows in pages, collages and pictures of any shape, and of flatness."""
+"""Tests of windows in pages, collages and pictures of any shape, and of flat steps."""
 
 from typing import Any
 

@@ -27,7 +27,10 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery:
-    """Return a gallery of wanted photographs, and of 250 mixtures of other photos' points."""
+    """Return a gallery of the wanted photographs and 250 unrelated entries.
+
+    Each unrelated entry is a random mixture of changed points of other photographs.
+    """
     rng = np.random.default_rng(7)
     others = [
         np.frombuffer(find_and_pack_points(photographs[name], vocabulary), POINT_ENTRY_DTYPE)

@@ -101,9 +101,9 @@ def test_a_plain_page_has_no_boxes() -> None:
 
 def test_usual_boxes_of_a_square_are_found() -> None:
     found = usual_layout_boxes(noise_plane(120, 120))
-    assert (0, 60, 60, 120) in found  # a quarter
-    assert (40, 80, 0, 120) in found  # a third
-    assert (26, 94, 0, 120) in found  # 16 : 9 between bars
+    assert (0, 60, 60, 120) in found  # a quarter of the page
+    assert (40, 80, 0, 120) in found  # a third of the page
+    assert (26, 94, 0, 120) in found  # a 16 : 9 picture between two bars
 
 
 @pytest.mark.parametrize("seam", [3, 12])

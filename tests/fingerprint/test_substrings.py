@@ -22,7 +22,7 @@ def substring_of_each_bit(plan: SubstringPlan) -> list[int]:
 
 
 def is_found(plan: SubstringPlan, changed: list[int]) -> bool:
-    """Return whether a query for the zero hash reads a cell of the hash with these bits set."""
+    """Return whether a query for the zero hash finds the hash in which only these bits are set."""
     probes = plan.cells_to_probe(plan.cells(hashes_as_words([bytes(32)])))[0]
     cells = plan.cells(hashes_as_words([flip_bits(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())

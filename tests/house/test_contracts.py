@@ -68,7 +68,7 @@ def test_the_contracts_hold() -> None:
         nightly_case(
             "carry/blob_upload.py", "import entrenous.media.picture_reader", RELAY_CONTRACT
         ),
-        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),  # an indirect import
+        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),  # carry uses hashing
         ("respond/letters/draft.py", "import cryptography", "Only crypto touches"),
         ("carry/expire.py", "import sqlalchemy", "Only store imports"),
         ("stop/register.py", "import starlette", "Only http and serving import"),

@@ -33,7 +33,7 @@ def test_truncated_jpeg_with_an_end_marker_is_refused(
     data = encode_image(photo.convert(mode), "JPEG", **options)
     start = data.index(b"\xff\xda") + 14
     for part in range(50):
-        # a cut in the last 3 of 53 parts may affect only the last blocks
+        # No cut is in the last 3 of 53 parts, where it might affect only the last blocks.
         cut = start + (len(data) - start) * part // 53
         with pytest.raises(IncompletePicture):
             read_picture(data[:cut] + END_OF_IMAGE)
@@ -60,7 +60,7 @@ def test_flat_pictures_and_flat_bottoms_are_complete(
 def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
     astronaut: NDArray[np.uint8], encode_image: EncodeImage
 ) -> None:
-    """A file cut before a scan is refused if it is short; a longer one leaves no area blank."""
+    """A file with few scans is refused. A file that lacks only the last scans has no blank area."""
     data = encode_image(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]

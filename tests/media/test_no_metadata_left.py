@@ -1,4 +1,7 @@
-"""Tests of copies, in which exiftool and a byte search find no metadata, and of refused files."""
+"""Tests that exiftool and a byte search find no metadata in copies.
+
+Public test files that are no pictures are refused.
+"""
 
 import base64
 import json
@@ -67,7 +70,7 @@ def exiftool() -> str:
 
 
 def read_tags(exiftool: str, path: Path) -> Tags:
-    """Return the tags that exiftool finds, unknown ones included, by ``group:name``."""
+    """Return all tags that exiftool finds, also unknown tags, by ``group:name``."""
     done = subprocess.run(
         (exiftool, "-a", "-u", "-g1", "-j", "-ee", str(path)), check=True, capture_output=True
     )
@@ -195,7 +198,7 @@ def test_copy_contains_no_planted_metadata(
 
 
 def marker_encodings(marker: bytes) -> list[bytes]:
-    """Return the marker unchanged, in UTF-16 and in hexadecimal, and the start of it in Base64."""
+    """Return the marker unchanged, in UTF-16 and in hexadecimal, and the start of its Base64."""
     text = marker.decode()
     wide = [text.encode("utf-16-le"), text.encode("utf-16-be")]
     return [marker, *wide, marker.hex().encode(), base64.b64encode(marker)[:8]]

@@ -118,7 +118,7 @@ def test_tx_fetches_matches_and_sees_disputes_as_from_stopncii(
         exchange_setup.feed.withdraw("c0001")
         exchange_setup.clock.advance(seconds=5)
         run_tx(home, keys, "fetch")
-        # tx ignores that the hash is withdrawn, but reads our feedback.
+        # tx still matches the withdrawn hash, but shows our new, negative feedback.
         assert match_with_tx(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
     record_vectors("threatexchange as StopNCII", HASH_COUNT)
 
@@ -128,7 +128,7 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
 ) -> None:
     fill_feed(exchange_setup)
     update_exchange_state(exchange_setup.exchange)
-    exchange_setup.clock.advance(seconds=25)  # the client requires a delay of five seconds
+    exchange_setup.clock.advance(seconds=25)  # the clock is now 5 s behind, as the client requires
     with serve_as_ncmec(exchange_setup, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
         run_tx(home, environment, *edit)
@@ -138,7 +138,7 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
             match_with_tx(home, environment, 2),
             match_with_tx(home, environment, 11),
         )
-        # tx calls every hash from NCMEC positive, and takes our classification for a tag.
+        # tx labels every hash from NCMEC as positive, and shows our classification as a tag.
         assert waiting == "pdq 0 (NC) POSITIVE_CLASS unconfirmed"
         assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
         for number in range(10):

@@ -166,7 +166,7 @@ def test_sheet_moves_a_device_away_from_a_relay_that_is_gone(
     unneeded_sheet = run_command(
         "device", "move", "--relay", new, "--recovery", str(relays.sheet_path)
     )
-    assert "is at" in unneeded_sheet  # the relay answers, and the sheet is not needed
+    assert "is at" in unneeded_sheet  # the new relay answers, so the sheet is not needed
     relays.stop("new")
     refused = run_command(
         "device", "move", "--relay", new, "--recovery", str(relays.sheet_path), status=REFUSED

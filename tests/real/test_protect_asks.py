@@ -123,7 +123,7 @@ def test_answering_no_on_a_terminal_sends_and_stores_nothing(
         with run_protect_on_terminal(ana, "--gate", traffic.url) as screen:
             for question, answer in zip((AGE_QUESTION, SEND_QUESTION), answers, strict=False):
                 shown = screen.wait_for(question)
-                # The warning comes before the first question, and not again.
+                # The warning is shown only before the first question.
                 assert (WARNING in shown) == (question == AGE_QUESTION)
                 screen.type_line(answer)
             status, rest = screen.wait()

@@ -1,5 +1,5 @@
-"""Copies of photographs full of metadata, sent by real commands, have none of the metadata, the
-format of the original, and a neutral name.
+"""Real commands send copies of photographs that are full of metadata. The copies contain none of
+the metadata, keep the format of the original, and have neutral names.
 """
 
 import shutil

@@ -54,7 +54,7 @@ class CaseStateMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.owner = owner_at_current_time()
-        # Start early enough that the clock never passes that of the authority.
+        # Start so early that the owner's clock never gets ahead of the authority's clock.
         self.owner.clock.advance(hours=-STEPS_PER_RUN * HOURS_MAX)
         self.link_count = 0
 

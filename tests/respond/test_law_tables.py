@@ -33,7 +33,7 @@ CHANGED_COLUMNS = {  # columns that may differ, for example because a law was re
     "ca-cc-162-1": (*_REREAD_COLUMNS, "scope", "escalation"),
     "au-osa-77": (*_REREAD_COLUMNS, "escalation"),
     "cl-cp-161d": (*_REREAD_COLUMNS, "penalty"),
-    "hash-takeitdown": ("law",),  # the name no longer contains "hash"
+    "hash-takeitdown": ("law",),  # "law" no longer contains "hash"
     "ng-nitda-code": ("caution",),  # the shipped text omits a note for maintainers
     "br-mci-21": ("in_force_from",),  # the older law is now a separate version
 }

@@ -36,7 +36,7 @@ def three_friends(two_friends: Network) -> Network:
 
 @pytest.fixture
 def network(two_strangers: Network) -> Network:
-    """Ana and Ben at one relay, not yet contacts."""
+    """Ana and Ben at one relay, before they are contacts."""
     return two_strangers.copy()
 
 

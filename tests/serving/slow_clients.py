@@ -29,7 +29,10 @@ _SOCKET_BUFFERS_BYTES_MAX = 16 << 20  # an upper limit for the data in both sock
 def open_connection(
     url: str, certificate: CertificateFiles | None, receive_buffer_bytes: int = 0
 ) -> socket.socket:
-    """Connect, with TLS if a certificate is given; 0 keeps the default receive buffer."""
+    """Connect, with TLS if a certificate is given.
+
+    If ``receive_buffer_bytes`` is 0, the socket keeps its default receive buffer.
+    """
     connection = socket.socket()
     if receive_buffer_bytes:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)

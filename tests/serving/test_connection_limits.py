@@ -1,4 +1,4 @@
-"""Tests of limits: time, unread bytes and request heads of connections, and their number."""
+"""Tests of the limits of connections: number, times, unread bytes and request heads."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ class FakeTransportWithBuffer(FakeTransport):
 
 
 class BodyReadingApp(BufferingApp):
-    """An application that answers after reading the whole body, or before if ``answers_early``."""
+    """An application that reads the whole body before it answers, unless ``answers_early``."""
 
     answers_early = False
 
@@ -141,7 +141,7 @@ def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes
 
 
 def test_connection_being_answered_is_not_closed() -> None:
-    """One connection waits for an answer, and the other one has sent only the head of an upload."""
+    """One connection waits for an answer; another has sent only the head of an upload."""
 
     async def scenario(server: LimitedServer) -> None:
         waiting, uploading = server.connect(PUT_REQUEST), server.connect(PUT_HEAD)
@@ -278,7 +278,10 @@ def test_endless_head_behind_an_unanswered_request_closes_the_connection() -> No
 
 
 def test_long_head_and_long_body_are_read_whole() -> None:
-    """Long requests arrive in one piece, in many, or in chunks; 2,200 short ones in one piece."""
+    """Long requests arrive in one piece, in many pieces or in chunks.
+
+    Another connection sends 2,200 short requests in one piece.
+    """
 
     async def scenario(server: LimitedServer) -> None:
         lines = b"".join(b"X-%d: %b\r\n" % (at, PIECE) for at in range(15))
@@ -304,7 +307,7 @@ def test_long_head_and_long_body_are_read_whole() -> None:
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """The first connection to be closed has sent little of a body, and the second one nothing."""
+    """First, a connection that sent little of a body is closed; then one that sent nothing."""
 
     async def scenario(server: LimitedServer) -> None:
         busy, large = server.connect(PUT_REQUEST), server.connect(PUT_HEAD, b"x" * 70_000)

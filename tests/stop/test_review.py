@@ -44,7 +44,7 @@ def test_confirmed_uploads_and_cut_outs_are_refused_until_the_withdrawal(
     assert gate_setup.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     assert judge_upload(screenshot_crop(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
     whole = judge_upload(jpeg(her_picture), gate_setup.platform)
-    assert whole.outcome is Outcome.HOLD  # the rest of the picture was not reviewed
+    assert whole.outcome is Outcome.HOLD  # the reviewer saw only a part of the picture
     confirm_case(whole.case, gate_setup.platform)
     assert gate_setup.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE

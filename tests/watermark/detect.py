@@ -1,4 +1,4 @@
-"""Detect a mark in one step, in a picture already warped onto the sent picture or in a sound."""
+"""Detect a mark with one call, in a sound or in a picture already warped onto the sent one."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -36,7 +36,7 @@ from tests.watermark.detect import detect_mark
 pytestmark = pytest.mark.slow
 
 Pixels = NDArray[np.uint8]
-Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels, luma table of a JPEG
+Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels; the luma table if it is a JPEG
 
 NAMING_SCORE = 6.2  # about the lowest score that names one of 1,000 copies
 
@@ -66,7 +66,7 @@ def demo_leak(copy: Pixels) -> Leak:
 
 
 def make_screenshot(pixels: Pixels) -> Pixels:
-    """Return a dark screen that shows a clock above the picture, scaled to 90 %."""
+    """Return a dark screen with the picture, scaled to 90 %, and a clock above the picture."""
     small = resize(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small
@@ -118,7 +118,7 @@ def registered_evidence(leak: Leak, sent: Any) -> ChipEvidence:
 
 
 def evidence_without_registration(leak: Leak, sent: Any) -> ChipEvidence:
-    """Return the evidence of a leak that has the size and place of the sent picture."""
+    """Return the evidence of a leak whose pixels are on the grid of the sent picture."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
@@ -321,8 +321,8 @@ def package_functions(package: ModuleType) -> list[Callable[..., object]]:
 SECRET_PARAMETER = re.compile(
     r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)"
 )
-# These functions may take a key stream or a score: they make chips or copies, or compute or use
-# scores. ``read_contour`` takes the bytes of a stored contour, which are not a key.
+# These functions may take a key stream or a score. They make chips or copies, or they compute or
+# use scores. ``read_contour`` takes the bytes of a stored contour, which are not a key.
 ALLOWED_FUNCTIONS = {
     *{"audio_location.read_contour", "audio_mark.embed_sound_mark", "chip_layout.chips_of_stream"},
     *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.copy_scores"},

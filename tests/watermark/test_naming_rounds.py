@@ -23,7 +23,10 @@ def scores_by_recipient(*scores: float) -> Scores:
 
 
 def approx_chance(chance: float) -> object:
-    """Match a chance up to rounding; the default absolute tolerance of 1e-12 is too large."""
+    """Return an object that equals this chance up to rounding.
+
+    The default absolute tolerance of ``pytest.approx``, 1e-12, is too large for small chances.
+    """
     return pytest.approx(chance, rel=1e-12, abs=0.0)
 
 
@@ -101,7 +104,7 @@ def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> No
 
 
 def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
-    """Each round has new innocent scores, and alpha is large enough to count false namings."""
+    """Each round draws new scores of innocents. With so large an alpha, false namings do occur."""
     rng, alpha, runs = np.random.default_rng(5), 0.2, 3000
 
     def score(_: Collection[RecipientId]) -> Scores:

@@ -362,7 +362,7 @@ def test_mutated_bytes_are_refused_or_the_only_encoding(
     assert_only_encoding(parser, bytes(mutated))
 
 
-# A sealed letter ends with ciphertext; crypto/seal.py detects its truncation.
+# Sealed letters are left out: they end with ciphertext, whose truncation crypto/seal.py detects.
 @pytest.mark.parametrize("format_name", [one for one in PARSERS if one != "sealed"])
 @given(st.data())
 def test_truncated_or_extended_bytes_are_refused(format_name: str, data: st.DataObject) -> None:

@@ -263,7 +263,7 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
             await waiting
         return time.monotonic() - began
 
-    # Without the stop, the read would wait for twelve seconds.
+    # If ``close`` did not stop the retries, the read would wait for twelve seconds.
     assert asyncio.run(run_scenario()) < 6
 
 

@@ -16,14 +16,14 @@ _PAGE_URL: Final = "https://site.example/posts/1"
 
 
 def _has_valid_rules(rules: RobotsRules) -> bool:
-    """Return whether the rules answer for a page, and allow robots.txt itself."""
+    """Return whether ``allows`` is True or False for a page, and True for robots.txt."""
     return rules.allows(_PAGE_URL) in {True, False} and rules.allows(
         "https://site.example/robots.txt"
     )
 
 
 def _has_valid_urls(urls: tuple[str, ...]) -> bool:
-    """Return whether there are not too many URLs, and each begins with ``http``."""
+    """Return whether the number of URLs is within the limit, and each begins with ``http``."""
     for url in urls:
         try:
             normalize_web_address(url)

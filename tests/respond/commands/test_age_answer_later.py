@@ -29,7 +29,7 @@ def case_name(cli: Cli) -> str:
     [
         [["case", "about", "NAME", "--under-18"]],
         [["case", "close", "NAME"], ["case", "open", "NAME", "--under-18"]],
-        [["case", "open", "NAME", "--adults", "--under-18"]],  # while the case is open
+        [["case", "open", "NAME", "--adults", "--under-18"]],  # the case is open already
     ],
 )
 def test_answer_under_18_closes_the_case_and_nothing_more_is_stored(

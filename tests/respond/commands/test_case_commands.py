@@ -90,7 +90,7 @@ def test_invalid_time_is_refused_and_the_error_names_the_expected_form(
 ) -> None:
     def stored_case() -> dict[str, object]:
         shown = cli("case", "show", case_name)
-        # "next" depends on the time.
+        # The next step depends on the current time, so it is not compared.
         return {name: value for name, value in shown.items() if name != "next"}
 
     before = stored_case()
@@ -152,8 +152,8 @@ def test_questions_go_to_standard_error(
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case_name], {}) == 0
     capsys.readouterr()
-    # The questions: safe, watched, go on, age; where the picture is, three times because "yes"
-    # does not answer it; whether everybody is an adult; whether to erase the case.
+    # Four questions: safe, watched, go on, age. Where the picture is: asked three times, because
+    # "yes" is no answer. Whether everybody is an adult. Whether to erase the case.
     assert len(asked) == 4 + 3 + 1 + 1
 
 
@@ -184,7 +184,7 @@ def test_facts_can_be_added_to_an_open_case(cli: Cli) -> None:
     afterwards = {one["route"] for one in cli("law", "routes", name)["routes"]}
     assert "uk-osa-20a" not in before
     assert "uk-osa-20a" in afterwards
-    cli("case", "about", name, "--place", "US")  # adds a place and replaces none
+    cli("case", "about", name, "--place", "US")  # adds a place; the earlier place stays
     assert {"uk-osa-20a", "us-tida-removal"} <= {
         one["route"] for one in cli("law", "routes", name)["routes"]
     }

@@ -39,7 +39,7 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
     assert len({one.credentials for one in proxy.requests}) == 4  # one for each request
     wire = fetched.answer.wire
     assert wire is not None
-    assert wire.request.startswith(b"GET /q HTTP/1.1\r\n")  # without the proxy's handshake
+    assert wire.request.startswith(b"GET /q HTTP/1.1\r\n")  # not the proxy's handshake
     assert wire.response.startswith(b"HTTP/1.1 200 ")
     assert wire.ip == ""
 

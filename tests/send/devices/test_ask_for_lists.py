@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana at one relay, Ben and Cleo at another; all are contacts of each other."""
+    """Three people who are contacts of each other: Ana at one relay, Ben and Cleo at another."""
     network = Network()
     ana, ben, cleo = (
         network.set_up_person("ana"),
@@ -72,7 +72,10 @@ def test_another_persons_key_bundle_freezes_no_contact(network: Network, bundle_
 
 @pytest.mark.threat("server-adds-device")
 def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None:
-    """Mallory's lists begin after Ben's known epoch, so they contradict no list that Ana knows."""
+    """Ben's mailbox serves Mallory's key bundle.
+
+    Its lists begin after the epoch of Ben that Ana knows, so they contradict no list of his.
+    """
     ana, ben, other = (
         network["ana"],
         network["ben"],

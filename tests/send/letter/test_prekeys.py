@@ -164,7 +164,7 @@ def test_a_hello_to_an_earlier_prekey_is_read_after_new_prekeys_are_published(
 def test_hellos_are_read_after_prekeys_could_not_be_published(
     network: Network, error: Exception
 ) -> None:
-    """The device keeps the private key of the fallback key that the relay still hands out."""
+    """The relay still hands out an earlier fallback key, whose private key the device has kept."""
     ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device, people=2)
     for _ in range(4):
@@ -205,7 +205,10 @@ def test_a_hello_is_read_after_publications_of_prekeys_were_not_acknowledged(
 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
-    """This order needs one pause between the requests, not two (docs/spec/relay.md section 14)."""
+    """In this order, the device pauses once; in the other order, it would pause twice.
+
+    See docs/spec/relay.md section 14.
+    """
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)

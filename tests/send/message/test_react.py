@@ -101,7 +101,7 @@ def test_a_reaction_waits_while_a_relay_is_unreachable(three_people: Network) ->
     assert reactions_on(ana, newest_message_name(ben)) == [(ben.id, "!")]
 
 
-#: Reactions with a second line, a name, or blank or invisible characters.
+#: Texts that are refused: they have a second line, a name, or blank or invisible characters.
 MISLEADING_OR_BLANK_REACTIONS = (
     "!\n7-red-fox  from mum, waiting",
     "\U0001f44d cleo",

@@ -195,7 +195,7 @@ def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Netwo
 
 
 def forget_member(owner: Person, name: str) -> None:
-    """Delete a contact, as on a device that does not know all members of a circle yet."""
+    """Delete a contact but keep the circle, so that the device does not know this member."""
     person = contact_named(name, owner.device).person.id
     owner.device.vault.drop(CONTACT, person.hex())
 

@@ -111,7 +111,7 @@ def test_a_contacts_current_name_counts_as_free_for_that_contact(friends: Networ
 
 
 def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Network) -> None:
-    """A duplicate name must not make the person's letters fail."""
+    """Otherwise, letters of a person with a duplicate name could not be processed."""
     ana, caro = friends["ana"], friends.set_up_person("caro")
     ana.add_contact(caro)
     known = contact_named("caro", ana.device)
@@ -165,7 +165,7 @@ def held_tokens(person: Person) -> HeldTokens:
 def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Network,
 ) -> None:
-    """Forgetting a person withdraws the tokens of all hellos to that person, and no others."""
+    """Ben has given Ana two sets of tokens. Forgetting her withdraws both sets, but not Caro's."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     first = held_tokens(ana)

@@ -1,4 +1,7 @@
-"""The guard asks before a picture that Ben has goes to somebody else with a text naming Ben."""
+"""The guard asks before a picture goes to Caro with a text that names Ben.
+
+The guard asks only if Ben already has the picture.
+"""
 
 import io
 from dataclasses import replace

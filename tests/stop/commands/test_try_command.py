@@ -88,7 +88,10 @@ def test_try_of_a_file_of_no_known_kind_exits_with_7(gate_cli: Any, tmp_path: Pa
 
 @pytest.mark.real
 def test_try_decides_about_clips_and_sounds(gate_cli: Any, tmp_path: Path) -> None:
-    """A film that shows the listed photograph is held; a truncated film is held without a match."""
+    """A film that shows the listed photograph is held, and a voice note is let through.
+
+    A truncated film is held although it matches nothing.
+    """
     film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
     plain = np.asarray(skimage.data.astronaut())
     film.write_bytes(

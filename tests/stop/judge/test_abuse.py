@@ -60,7 +60,8 @@ def test_a_famous_picture_is_held_only_until_a_reviewer_releases_it(
 def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
     """Return a picture with the fine lines of ``looks_like`` and faint shades of ``hashes_like``.
 
-    A PDQ hash says which of 256 low frequencies exceed their median; even faint shades decide that.
+    Each bit of a PDQ hash says whether one of 256 low frequencies exceeds their median. Faint
+    shades are enough to set the bits.
     """
     small = cv2.resize(hashes_like, looks_like.shape[1::-1]).astype(np.float64)
     own = looks_like.astype(np.float64)

@@ -83,7 +83,7 @@ def test_refused_upload_that_a_shadow_hook_publishes_is_listed(
     decision = judge_for_shadow_hook(gate_setup, jpeg(her_picture), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
     assert states_of_listed_uploads(gate_setup) == {decision.case: ReviewState.WAITING}
-    # By default, judge_upload judges as for a hook that enforces every decision.
+    # By default, ``judge_upload`` assumes that the hook enforces every decision.
     enforced = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert (enforced.outcome, enforced.listed) == (Outcome.REFUSE, False)
     confirm_case(decision.case, gate_setup.platform)
@@ -187,7 +187,7 @@ def test_registered_screenshot_is_still_scanned_for_pictures_in_it(
     }
     assert run_next_deferred_scan(gate_setup.platform)
     assert len(stored_review(gate_setup, case).decision.matches) == 2
-    # The scan leaves the bytes for the reviewer.
+    # The scan does not delete the bytes, which the reviewer needs.
     assert gate_setup.platform.reviews.upload_bytes(case) == jpeg(page)
     withdraw_claim(page_protection.claim, page_protection.token, gate_setup.platform)
     assert states_of_listed_uploads(gate_setup) == {case: ReviewState.WAITING}

@@ -32,8 +32,8 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 class InterruptingIndex:
     """An index that calls ``event`` once.
 
-    The call comes before the first look-up, or, with ``after_look_up``, when the number of parts is
-    read after a look-up.
+    Without ``after_look_up``, it calls ``event`` before the first look-up. With ``after_look_up``,
+    it calls ``event`` when the number of parts is first read after a look-up.
     """
 
     index: IndexStore

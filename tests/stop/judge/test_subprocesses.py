@@ -1,4 +1,4 @@
-"""``keep_running`` restarts subprocesses that end; they end with the context or the parent."""
+"""``keep_running`` restarts a subprocess that ends; none outlives the context or the parent."""
 
 import os
 import signal

@@ -47,7 +47,7 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     ]
     bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)
     assert change_tuples(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (HASH_1,))]
-    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # confirmed already: no change
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # already confirmed, so nothing changes
     bank.add_upload_hashes([CLAIM_A], HASH_2, confirmed=True)
     assert change_tuples(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (HASH_1, HASH_2))]
     bank.apply_event(CLAIM_B, ClaimEvent.SUSPEND)
@@ -65,7 +65,7 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
         == 3
     )
     bank.add_upload_hashes([CLAIM_A], HASH_2, confirmed=True)
-    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # confirmed already: no change
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # already confirmed, so nothing changes
     (entry,) = [one.number for one in bank.entries(0) if one.bits == HASH_1]
     assert {of.id: of.confirmed for _, of in bank.claims_on_pictures({entry})} == {"a": 3, "b": 2}
     bank.apply_event(CLAIM_A, ClaimEvent.SUSPEND)
@@ -90,7 +90,7 @@ def test_change_has_bank_kind_and_time(gate: Stores) -> None:
 def test_withdrawal_is_listed_without_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (HASH_2, HASH_1)), Registration(claim("b"), (HASH_1,)))
     bank.apply_event(CLAIM_A, WITHDRAW)
-    bank.apply_event(CLAIM_A, WITHDRAW)  # withdrawn already: no change
+    bank.apply_event(CLAIM_A, WITHDRAW)  # already withdrawn, so nothing changes
     assert change_tuples(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
     assert change_tuples(bank)[0] == (2, "b", ClaimState.WAITING, (HASH_1,))
 

@@ -58,7 +58,7 @@ def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
-    """Runs on SQLite, where several rows are inserted together."""
+    """In PostgreSQL, ``single_insert`` inserts only one row, so the test uses SQLite."""
     engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**UPLOAD_ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
@@ -173,7 +173,7 @@ def test_connections_that_the_server_ended_fail_only_one_query(
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     failed = 0
-    # The pool may first hand out the connection that ended the others, which still works.
+    # The connection that ended the others still works, and the pool may hand it out first.
     for _ in range(8):
         with engine.connect() as db:
             try:

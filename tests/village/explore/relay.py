@@ -1,9 +1,9 @@
 """The explorer's relay: the production rules, on rows that can be copied and restored.
 
-A request runs until its first transaction is done. Its changes are then in the group of requests
-but not durable, and its answer waits. If the relay crashes now, both are lost. After the commit,
-the group is durable, the rest of the request runs, and the relay sends the answer, as
-carry/store/group_commit.py does on a database.
+A request runs until its first transaction is done. Then the transaction's changes belong to the
+group of requests but are not durable, and the answer waits. If the relay crashes now, the changes
+and the answer are lost. After the commit, the group is durable, the rest of the request runs, and
+the relay sends the answer, as carry/store/group_commit.py does on a database.
 
 The relay caches the result of each request on each state of the rows, so that the rules run only
 once for each pair.
@@ -71,7 +71,7 @@ class RowStates:
         return self._numbers[key]
 
     def mail(self, number: int) -> MemoryRowStore:
-        """Return a row store in the state with this number."""
+        """Return a new row store that contains the rows of the state with this number."""
         mail = MemoryRowStore()
         mail._transaction._rows = {
             kind: dict(contents) for kind, contents in self._states[number].items()
@@ -91,7 +91,7 @@ BLOBS_TO_DELETE: Final = (
 
 
 class _StopAtCommit(BaseException):
-    """Stops a request until its first transaction is on disk."""
+    """Raised to stop a request after its first transaction, which is not yet durable."""
 
 
 class _GroupStore(MemoryRowStore):
@@ -155,7 +155,7 @@ class ExploredRelay:
         return known
 
     def disk_after(self, disk: Disk, request: Request, answer_text: str) -> Disk:
-        """Return the disk after everything that a request does once its transaction is durable."""
+        """Return the disk after the whole request, whose first transaction is already durable."""
         if (request, answer_text) not in self._answers:
             return disk  # a refused request changes nothing
         key = (disk, request, answer_text)
