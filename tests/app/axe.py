@@ -149,7 +149,8 @@ def send_axe_with_each_page(page: Page) -> None:
 def violations(page: Page) -> list[str]:
     """Return each violated rule, with the first characters of each element that violates it.
 
-    If axe found nothing on such a page before, it does not run, and the list is empty.
+    If axe found nothing before on a page with the same structure, colours and layout, axe does not
+    run, and the list is empty.
     """
     page.wait_for_load_state()  # a page looks different before its styles are loaded
     at, scale, content, *looks = page.evaluate(_CONTENT_AND_LOOKS)

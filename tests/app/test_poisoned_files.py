@@ -1,5 +1,7 @@
-"""Malicious files are uploaded as originals of copies, found files, files of a message, photos of a
-code, and evidence. No page shows them unchanged or has their script, and typed texts are kept.
+"""Tests of malicious files that are uploaded to the app.
+
+A person uploads them to make copies, to trace or send them, to compare a code, or as evidence.
+No page shows such a file unchanged or contains its script, and typed texts are kept.
 """
 
 import asyncio
@@ -120,9 +122,7 @@ def _check_answer(ana: Client, answer: httpx.Response) -> httpx.Response:
 
 
 def _check_draft(ana: Client, file_name: str, answer: httpx.Response) -> None:
-    """Check that the answer has the typed text, and that a draft is stored only if its file can be
-    decoded.
-    """
+    """Check that the typed text is shown, and that a draft is stored only with a decodable file."""
     _check_answer(ana, answer)
     assert _TYPED_TEXT in answer.text
     if file_name in _DECODABLE:

@@ -109,7 +109,7 @@ def test_dns_rebinding_is_refused(browser: Browser, tmp_path: Path) -> None:
             page = fooled.new_page()
             with (
                 page.expect_response(lambda answer: port in answer.url) as answered,
-                suppress(PageError),  # an answer without content is no page
+                suppress(PageError),  # the browser raises an error for an answer without content
             ):
                 page.goto(f"http://pages.example:{port}{path}")
             assert answered.value.status == HTTPStatus.FORBIDDEN
@@ -136,7 +136,7 @@ def test_another_user_of_this_machine_gets_nothing(tmp_path: Path) -> None:
             )
 
         assert request_as_nobody(app.link.removeprefix(address)) == "403 0\n"
-        with open_client(app) as ana:  # the link was not used up by somebody else's try
+        with open_client(app) as ana:  # the other user's request did not use up the link
             cookie = "; ".join(f"{name}={value}" for name, value in ana.web.cookies.items())
         assert cookie
         assert request_as_nobody("/", cookie) == "403 0\n"

@@ -32,7 +32,7 @@ def test_two_friends_compare_keys_and_send_undo_open_and_take_back_messages(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     photo, note = _save_photo(tmp_path), _save_voice_note(tmp_path)
-    settings_of_ana = {"ENTRENOUS_UNDO": "120"}  # she undoes the one message that she sends
+    settings_of_ana = {"ENTRENOUS_UNDO": "120"}  # seconds to undo her one message
     settings_of_ben = {"ENTRENOUS_UNDO": "1"}
     script = mode != "no-script"
     with open_apps_of_two_friends(
@@ -159,7 +159,7 @@ def _view_once(friends: _Friends) -> None:
 
 
 def _compare_keys(friends: _Friends) -> None:
-    """Compare keys by pictures. With script, the pages show news without a reload."""
+    """Compare keys by pictures. Pages with JavaScript show what is new without a reload."""
     ana, ben = friends.ana, friends.ben
     for walker, other in ((ana, "Ben"), (ben, "Ana")):
         _open_from_start(walker, "People")
@@ -181,7 +181,7 @@ def _compare_keys(friends: _Friends) -> None:
 
 
 def _listen_to_voice(friends: _Friends) -> None:
-    """Open a voice message from a person with compared keys. No question is asked."""
+    """Open a voice message from a person whose keys were compared. The app asks no question."""
     ana, ben = friends.ana, friends.ben
     _open_from_start(ana, "Messages")
     _write(ben, "Ana", "listen", friends.voice_note)
@@ -237,7 +237,7 @@ def _write(
 
 def _send(walker: Walker, to: str) -> None:
     """Send the message, and type the recipient's name if the guard asks for it."""
-    # The guard's question is above this button, so the question has been loaded.
+    # The page loads the guard's question, if there is one, before the button.
     walker.page.get_by_role("button", name="Send", exact=True).wait_for()
     if walker.page.get_by_label("To confirm, type the name").count():
         walker.fill("To confirm, type the name", to)
@@ -247,7 +247,7 @@ def _send(walker: Walker, to: str) -> None:
 
 
 def _wait_for_text(walker: Walker, text: str) -> None:
-    """Wait until the text is shown. Without script, reload the page again and again."""
+    """Wait until the text is shown. If JavaScript is off, reload the page until then."""
     shown = walker.page.get_by_text(text).first
     if walker.mode != "no-script":
         shown.wait_for()

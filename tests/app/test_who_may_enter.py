@@ -1,4 +1,4 @@
-"""Tests of refused requests, of locking, and of the check for violations of the pages' policy."""
+"""Tests of refused requests, of locking, and of the check for violations of a security policy."""
 
 from contextlib import closing
 from http.client import HTTPConnection

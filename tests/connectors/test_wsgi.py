@@ -216,7 +216,7 @@ def test_path_is_decoded_as_utf_8(path_info: str) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(application, gate.settings, paths=["/größe"], client=gate.client())
     assert send_request(app, REFUSED_FILE, PATH_INFO=path_info)[0] == 422
-    # Not UTF-8, and therefore checked.
+    # The middleware checks uploads to every path that is not UTF-8.
     assert send_request(app, REFUSED_FILE, PATH_INFO="/gr\xff")[0] == 422
     assert send_request(app, REFUSED_FILE, PATH_INFO="/gr")[0] == 200
 

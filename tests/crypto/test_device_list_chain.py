@@ -157,7 +157,7 @@ def test_a_history_that_is_broken_is_refused(case: str) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_keeps_its_keys_across_missing_lists() -> None:
-    """Only the device's mailbox may differ."""
+    """After missing lists, a device may have another mailbox, but not another certificate."""
     elsewhere = tuple(
         replace(one, mailbox=MailboxId(bytes(16))) for one in SECOND_LIST.said.devices[:1]
     )
@@ -199,7 +199,7 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 
 
 def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
-    """A full list of revoked devices drops its oldest entry when another device is revoked."""
+    """The list of revoked devices is full, so the next revocation drops its oldest entry."""
     many = tuple(
         RevokedDevice(listed_device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
@@ -209,7 +209,7 @@ def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
     for kept in (
         (*many[:-1], extra),
         (*many[2:], extra),
-    ):  # wrong: drops the newest entry, or two entries
+    ):  # wrong: the first drops the newest entry, and the second drops two entries
         assert not may_succeed_list(full.said, successor(full, revoked=kept).said)
     makes_room = successor(full, revoked=(*many[1:], extra))
     assert may_succeed_list(full.said, makes_room.said)
@@ -248,7 +248,7 @@ FORKED_HEADS = device_list_heads((FIRST_LIST, OTHER_SECOND_LIST, with_device(OTH
         (HEADS[2:], HEADS[:1], OutdatedDeviceList),
         (HEADS[:2], FORKED_HEADS[:2], ForkedDeviceList),
         (HEADS[:2], FORKED_HEADS, ForkedDeviceList),
-        (HEADS, FORKED_HEADS[:2], ForkedDeviceList),  # older, and not part of the known history
+        (HEADS, FORKED_HEADS[:2], ForkedDeviceList),  # the shown list is older, but unknown
         (HEADS[1:2], FORKED_HEADS[1:], ForkedDeviceList),
     ],
 )

@@ -134,7 +134,7 @@ def random_seed_of(name: str) -> int:
 
 
 def make_inputs(target: Target, count: int) -> list[bytes]:
-    """Return at least ``count`` inputs: the seeds, and mutations of seeds or of earlier ones."""
+    """Return at least ``count`` inputs: the seeds, their mutations, and mutations of mutations."""
     rng = Random(random_seed_of(target.name))
     found = list(target.seeds())
     while len(found) < count:

@@ -25,7 +25,7 @@ RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
-    """Return a courier to ASGI applications.
+    """Return a courier that sends its requests to ASGI applications.
 
     ``apps`` maps URLs, such as ``https://relay.test``, to applications. Each request looks up
     the URL again: an application that was removed is unreachable.

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 PAPER_SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
 CHROMIUM_PAPER_FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
 LONGEST_LESSON = max(all_lessons(), key=lambda lesson: len(lesson.text)).name
-#: Every lesson in every paper size; outside of the nightly run, only the longest lesson.
+#: Every lesson in every paper size. Only the longest lesson is printed outside of the nightly run.
 PRINTED_LESSONS = [
     pytest.param(one.name, paper, marks=[] if one.name == LONGEST_LESSON else pytest.mark.nightly)
     for one in all_lessons()
@@ -73,7 +73,7 @@ def test_second_export_writes_the_same_bytes_and_does_not_replace_a_changed_file
     exported = all_lessons()[: size(2, len(all_lessons()))]
     monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: exported)
     for _ in range(2):
-        assert run(["learn", "export", str(tmp_path)], {}) == 0  # it is 3 if a file differs
+        assert run(["learn", "export", str(tmp_path)], {}) == 0  # the status is 3 if a file differs
     (tmp_path / "index.html").write_text("mine")
     assert run(["learn", "export", str(tmp_path)], {}) == 3
     assert (tmp_path / "index.html").read_text() == "mine"

@@ -38,7 +38,7 @@ PLOTS: Final[tuple[tuple[str, ...], ...]] = (
     ("upload", "claim 0", "withdraw 0", "upload"),
 )
 IMAGE_SIDE_PX: Final = 256
-_BLOBS_PER_SIDE: Final = 12  # enough detail to be registered
+_BLOBS_PER_SIDE: Final = 12  # gives the picture enough detail for a registration
 _BUSY_STATUSES: Final = (429, 503)
 
 
@@ -60,7 +60,7 @@ def expected_decision(steps: Sequence[str]) -> str:
 
 @dataclass
 class Story:
-    """A picture, its plot, the number of answered steps, and the step in doubt, if there is one."""
+    """A picture, the steps of its story, the number of answered steps, and any step in doubt."""
 
     seed: int
     plot: tuple[str, ...]
@@ -87,7 +87,7 @@ class Story:
 
     @property
     def upload_file(self) -> bytes:
-        """The file to upload: the picture, or a crop of it if hashes of windows are registered."""
+        """The file to upload: a crop if the claim includes hashes of parts, else the picture."""
         if "claim 0 with windows" not in self.plot:
             return self.jpeg
         whole = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -130,8 +130,9 @@ class Story:
 
     @property
     def case_to_look_back_at(self) -> str | None:
-        """The case of an upload that was made before the claim, if the claim is still registered,
-        or None. A look-back must find this case.
+        """The case of the upload that was made before the claim. A look-back must find this case.
+
+        The result is None if there is no such upload, or if no claim is known to be registered.
         """
         before = self.plot[0] == "upload" and self.answered_step_count >= 2
         return (
@@ -221,7 +222,7 @@ class Client:
     def decide(self, story: Story, decision: str, web: httpx.Client, *, is_repeated: bool) -> None:
         """Decide, as a reviewer, about the last upload that got the decision ``hold``."""
         held_cases = [case for case, found in story.decision_by_case.items() if found == HOLD]
-        if not held_cases:  # the upload has recorded this as a fault
+        if not held_cases:  # ``upload`` has recorded the wrong decision as a fault
             story.is_over = True
             raise StepNotDone
         url, body = f"/v1/reviews/{held_cases[-1]}", {"decision": decision}

@@ -118,7 +118,7 @@ def set_up_device(name: str, courier: HttpCourier, day: Day) -> Device:
 
 
 def run_day(day: Day) -> None:
-    """Let the people become contacts, and send, open, recall and react to messages."""
+    """Let people become contacts, send, open and recall messages, and react to a message."""
     for first_name, second_name in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
         make_contacts(first_name, second_name, day)
     photo = save_photo_with_metadata(day.folder / PHOTO_FILE_NAME)

@@ -1,8 +1,8 @@
 """The steps of "From nothing" in docs/gate.md work if they are typed in order into one real shell.
 
-tests/transcripts/gate/shadow_mode.txt records the commands and the output. The recorded session has
-to contain the commands and the log line on the page, and the commands have to print the recorded
-output. Paths and ports are replaced. No packages are installed: .venv exists before `make` runs.
+The recorded session, tests/transcripts/gate/shadow_mode.txt, has to contain these commands, and the
+log line that the page shows. The commands have to print the recorded output, in which the test
+replaces paths and ports. No packages are installed: .venv exists before `make` runs.
 """
 
 import os

@@ -173,7 +173,7 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
         (None, (SightingReach.PRIVATE, SightingReach.PUBLIC), Spread.PUBLIC),
         (Spread.PRIVATE, (SightingReach.PRIVATE,), Spread.PRIVATE),
         (Spread.THREAT, (), Spread.THREAT),
-        (Spread.THREAT, (SightingReach.PRIVATE,), Spread.THREAT),  # the chat with the threat
+        (Spread.THREAT, (SightingReach.PRIVATE,), Spread.THREAT),  # the threat was made in a chat
         (Spread.PRIVATE, (SightingReach.PUBLIC,), Spread.PUBLIC),
     ],
 )
@@ -203,7 +203,8 @@ def test_hash_bank_is_not_suggested_for_a_picture_that_is_not_intimate() -> None
 
 
 def test_plan_text_names_the_country_and_the_next_command() -> None:
-    situation = Situation((Place("NE"),), posted=Spread.THREAT)  # people may mean Nigeria
+    # NE is Niger, but people who type it may mean Nigeria.
+    situation = Situation((Place("NE"),), posted=Spread.THREAT)
     lines = list(plan_text(make_plan(situation, TODAY, TODAY), case="case-1"))
     assert lines[1] == "For: Niger (NE)"
     assert lines[-1].endswith("entrenous case notice case-1 --route WORD")

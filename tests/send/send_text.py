@@ -15,7 +15,7 @@ def send_text(
     opens: int | None = None,
     may_export: bool = False,
 ) -> PostedMessage:
-    """Send a text, with every recipient confirmed to the guard."""
+    """Send a text to recipients whom the sender has confirmed to the guard."""
     names = tuple(RecipientId(name) for name in to)
     policy = MessagePolicy(sender.device.clock.now() + timedelta(days=7), opens, may_export)
     confirmed = frozenset(str(name) for name in names)

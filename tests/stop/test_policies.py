@@ -77,7 +77,7 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
         gate_setup.clock.advance(minutes=1)
-        # In the second round, this claim is newer than the release.
+        # In the second round, the new claim is newer than the release in the first round.
         new_claim = gate_setup.protect(her_picture, parts=False).claim
         decision = judge_upload(jpeg(her_picture), gate_setup.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)

@@ -43,7 +43,7 @@ BOMB_SIDE_PX = 50_000
 
 @dataclass(slots=True)
 class Scenario:
-    """A folder with a terminal and the relays of one transcript.
+    """The terminal (with its folder) and the relays that one transcript uses.
 
     ``prepared_folders`` contains the folders of set-ups that several scenarios copy.
     """

@@ -1,6 +1,7 @@
-"""Test of the week of test_a_week.py, with rows in PostgreSQL and a thief who reads them.
+"""Tests of a simulated week with rows in PostgreSQL, and with a thief who reads these rows.
 
-Every night the thief reads the rows of the single-use tokens, and which transaction wrote each row.
+Every night, the thief reads the rows of the single-use tokens, and finds out which transaction
+wrote each row.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from tests.postgres import Cluster
 from tests.village import test_a_week
 from tests.village.week import batch_numbers_by_lock, simulate_week
 
-# An event loop needs a pair of sockets.
+# An event loop needs a pair of sockets to wake itself.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 WEEK_TESTS = (
@@ -32,7 +33,7 @@ WEEK_TESTS = (
 @pytest.mark.nightly
 @pytest.mark.real
 def test_stolen_postgresql_rows_reveal_each_batch(postgres: Cluster) -> None:
-    """The known attack works because each PostgreSQL row names the transaction that wrote it."""
+    """The rows reveal each batch, because a PostgreSQL row names the transaction that wrote it."""
     url, nights = postgres.create_database(), list[list[set[bytes]]]()
     with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
 

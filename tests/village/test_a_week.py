@@ -27,7 +27,7 @@ from tests.village.week import (
 )
 from tests.village.world import Participant
 
-# An event loop needs a pair of sockets.
+# An event loop needs a pair of sockets to wake itself.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 #: Fields in which the rows of different envelopes may have equal values.
@@ -50,7 +50,7 @@ def week() -> RecordedWeek:
 
 
 def values_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ...]) -> set[bytes]:
-    """Return token, IDs, locks, hashes, sealed bytes and key share from an envelope's requests."""
+    """Return the token, IDs, locks, hashes, sealed bytes and share of an envelope's requests."""
     body = json.loads(post.body)
     share = body["share"] or {}
     texts = [body["sealed"], body["withdraw_lock"], *body["blobs"]]
@@ -134,7 +134,7 @@ def test_an_unused_token_reveals_only_the_day_of_its_registration(week: Recorded
                 groups.setdefault((row.mailbox, *times), set()).add(row.lock)
     batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.token_batches()]
     seen = all_locks(groups)
-    # Each group contains whole batches, except for used and dropped tokens.
+    # A group contains all tokens of a batch that were ever seen unused, or none of them.
     for locks in groups.values():
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
     batch_counts = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]

@@ -1,7 +1,7 @@
 """Tests of a device that crashes during a command, and then continues with its vault.
 
-``make test`` uses every fifth crash point. A request has two, before and after, and an odd step
-reaches both kinds. ``make nightly`` uses all crash points.
+``make nightly`` uses all crash points, and ``make test`` uses every fifth crash point. A request
+has one crash point before it and one after it. Both kinds are reached, because five is odd.
 
 All crashes of a command happen to the same people, one after the other.
 """
@@ -220,7 +220,7 @@ def test_recall_can_be_repeated_after_a_crash(ana: Person, ben: Person, *, opene
             for copy in sent.copies
             if sent.message.name == name
         ):
-            # The relay has withdrawn the message, so that it cannot be opened for the first time.
+            # The relay has withdrawn the message. If Ben has not opened it yet, he cannot open it.
             fetch_messages(ben.device)
             assert is_taken_back(name, ben) or opened, f"crash point {crash_point}"
         recall_message(name, ana.device)
@@ -294,7 +294,7 @@ def test_adding_a_person_can_be_repeated_after_a_crash(
 def test_answer_to_an_invite_is_completed_after_a_crash(
     friends: Network, ana: Person, ben: Person
 ) -> None:
-    """Ben's device crashes while it processes and answers the use of his invite."""
+    """Dan uses Ben's invite. Ben's device crashes while it processes this and answers Dan."""
 
     def try_with_crash(crash_point: int) -> bool:
         dan = friends.set_up_person(f"dan {crash_point}")

@@ -63,7 +63,7 @@ async def _try_to_open(
     try:
         share: Secret = await release_key_share(post.id, post.open, attempt, relay)
         assert share == post.share
-        if draw < 0.5:  # repeat the request with the same attempt, as after a broken connection
+        if draw < 0.5:  # repeat the request with the same attempt ID, as after a lost connection
             assert await release_key_share(post.id, post.open, attempt, relay) == share
         await finish_attempt(post.id, post.open, attempt, relay)
     except UsedUp:

@@ -92,7 +92,7 @@ def test_fractional_samples_interpolate_and_are_silent_beyond_the_ends() -> None
 def test_nothing_before_the_score_takes_a_key(module: ModuleType) -> None:
     known = {"key", "keys", "stream", "streams", "seed", "seeds", "recipient", "score", "secret"}
     for name, function in inspect.getmembers(module, inspect.isfunction):
-        if name in {"key_scores", "chips_of_stream"}:  # they make chips and scores
+        if name in {"key_scores", "chips_of_stream"}:  # these two need key streams
             continue
         assert not known & set(inspect.signature(function).parameters)
     assert not known & set(inspect.signature(audio_detector.chip_evidence).parameters)

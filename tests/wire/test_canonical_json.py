@@ -32,7 +32,7 @@ def test_canonical_json_is_read_back_and_matches_plain_json(value: object) -> No
 def test_canonical_json_with_extra_bytes_is_refused(value: object, extra: bytes) -> None:
     for extended in (extra + canonical_json(value), canonical_json(value) + extra):
         if value == 0 or (isinstance(value, int) and extra == b"0"):
-            continue  # another digit may make another canonical number
+            continue  # with one more digit, a number may still be canonical
         with pytest.raises(ValueError):
             read_canonical_json(extended)
 

@@ -1,4 +1,4 @@
-"""Tests of a relay's metrics: counts and the last sweep, but no ids, secrets or other paths."""
+"""Tests of a relay's metrics: counts, the last sweep, no ids or secrets, and one path only."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import SampleMessage, download_bytes, memory_relay
 from tests.in_memory.courier import memory_courier
 
-# The event loop's wake-up channel is a socket pair.
+# An event loop needs a pair of sockets to wake itself.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
@@ -36,7 +36,7 @@ def metrics() -> RelayMetrics:
 
 @pytest.fixture
 def message(relay: Relay, metrics: RelayMetrics) -> SampleMessage:
-    """Return a message that was sent and opened once, before a request with a wrong token."""
+    """Return a message that was opened once, and whose blob was requested with a wrong token."""
     message, courier = (
         SampleMessage(),
         memory_courier({URL: relay_app(relay, metrics.count_response)}),

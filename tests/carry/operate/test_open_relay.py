@@ -8,7 +8,7 @@ import pytest
 from entrenous.carry.open_relay import DATABASE_NAME, open_existing_relay, open_relay
 from entrenous.carry.relay_rows import StoredEnvelope, UnusedDatabase
 
-# The event loop's wake-up channel is a socket pair.
+# An event loop needs a pair of sockets to wake itself.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

@@ -70,7 +70,7 @@ def make_message(number: int, *pictures: SentPicture, after: timedelta = timedel
 
 
 def make_picture(ones: int) -> SentPicture:
-    """Return a picture whose fingerprint begins with this many one bits."""
+    """Return a picture whose fingerprint begins with this many bits of value 1."""
     bits = ((1 << ones) - 1) << (256 - ones)
     print_ = Fingerprint("pdq", bits.to_bytes(32, "big"), 100)
     copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)

@@ -53,7 +53,7 @@ THIRD_RELAY_URL = "https://relay.example"
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana, with a laptop and a phone, and Ben at one relay; Cleo at another."""
+    """Ana, who has a laptop and a phone, and Ben are at one relay. Cleo is at another relay."""
     network = network_of_three()
     ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     add_linked_device(network, ana, "phone", "phone")
@@ -62,7 +62,10 @@ def network() -> Network:
 
 
 def move_and_unlock(ana: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
-    """Move all devices, and record that each vault uses the new lock, as the next unlock would."""
+    """Move all devices to another relay, and record that each vault uses its new lock.
+
+    In the program, the next unlock of a vault records this.
+    """
     prepare_move(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
@@ -218,7 +221,7 @@ def test_completed_move_outranks_a_cancellation_on_another_device(network: Netwo
 def test_device_lost_during_a_move_is_revoked_at_both_relays(
     network: Network, *, phone_followed: bool
 ) -> None:
-    """The lock of the phone's vault is still at the old relay; the list names the new mailbox."""
+    """The device list names the new mailbox; the lock of the phone's vault is at the old relay."""
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)

@@ -41,7 +41,7 @@ from tests.village.malicious_relay import HonestCall, error_trick
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana, who has a laptop and a phone, and Ben at the same relay."""
+    """Ana, who has a laptop and a phone, and Ben are at the same relay."""
     network = network_of_three()
     phone = add_linked_device(network, network["ana"], "phone", "phone")
     catch_up(network["ben"], network["ana"], phone, network["ben"])

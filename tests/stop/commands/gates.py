@@ -39,7 +39,7 @@ class RunningGate(NamedTuple):
 
 
 def wait_if_hour_ends_within(seconds: float) -> None:
-    """If the clock hour ends within ``seconds``, wait for the next: gates count by clock hours."""
+    """If the clock hour ends within ``seconds``, wait for its end: gates count by clock hours."""
     while time.time() % 3600 > 3600 - seconds:
         time.sleep(0.5)
 

@@ -148,7 +148,7 @@ def test_uploader_gets_the_same_answer_for_a_page_with_a_registered_picture(
 def test_upload_link_appears_once_bytes_are_stored(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    """A gate that is killed right after an answer has not stored the bytes of the upload."""
+    """The gate stores the bytes of an upload after its answer; until then there is no link."""
     register_picture(device_gate, her_picture)
     case = decide_upload(jpeg(her_picture), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
@@ -214,7 +214,7 @@ def test_skipped_scans_are_logged_once(
 def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # This stores no bytes for the scan, as if the gate had been killed right after the decision.
+    # No bytes are stored for the scan, as if the gate had been killed right after the decision.
     decide_upload(jpeg(her_picture), platform)
     clock.advance(minutes=2)
     changed_platform = replace(platform, limits=replace(platform.limits, slow_looks=0))

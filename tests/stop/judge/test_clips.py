@@ -272,7 +272,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release_case(case, gate_setup.platform)
-    assert gate_setup.platform.bank.claim(claim).disputes == 0  # the claim matched only as a part
+    assert gate_setup.platform.bank.claim(claim).disputes == 0  # a match of a part is no dispute
     assert judge_with_dry_run(gate_setup, video_showing_picture).outcome is Outcome.LET_THROUGH
     assert look_back([claim], gate_setup.platform) == 0  # the release covers this claim
 
@@ -658,7 +658,10 @@ def test_clip_without_frames_is_judged_and_one_without_decodable_content_raises(
 def test_confirming_a_still_does_not_confirm_a_film(
     gate_setup: GateSetup, registered_film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """The claim is another person's video with an added frame; a reviewer confirms that frame."""
+    """The claim contains another person's video and one added frame.
+
+    A reviewer confirms a still: the added frame, or a changed frame of the video.
+    """
     added = skimage.data.rocket()
     added_bits = fingerprint(picture(added)).bits
     with read_clip(registered_film, REGISTERED_FRAME_SELECTION) as clip:

@@ -211,7 +211,7 @@ def test_look_back_interrupted_by_a_kill_is_repeated(
 ) -> None:
     judge_upload(jpeg(her_picture), gate_setup.platform)
     gate_setup.protect(her_picture, parts=False)
-    # A gate that is killed after this leaves the look-back leased.
+    # A gate leases the look-back, and is killed before it makes the look-back.
     assert (
         len(
             gate_setup.platform.reviews.lease_look_backs(gate_setup.clock.now() + LEASE_DURATION, 9)
@@ -281,7 +281,7 @@ def test_waiting_upload_gets_a_later_claim(gate_setup: GateSetup, her_picture: A
 def test_confirmed_cut_out_is_found_among_accepted_uploads(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """A look-back finds a cut-out only after a reviewer confirmed another copy of the cut-out."""
+    """A look-back finds a cut-out only after a reviewer has confirmed it in another upload."""
     gate_setup.platform.bank.set_bank(Bank(PEOPLE_BANK))
     piece = her_picture[: her_picture.shape[0] * 4 // 5, : her_picture.shape[1] * 4 // 5]
     earlier = judge_upload(jpeg(piece), gate_setup.platform, "post 1")
@@ -372,7 +372,7 @@ def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(
     judge_upload(jpeg(her_picture), gate_setup.platform, "post 17")
     correct_time = gate_setup.clock.moment
     gate_setup.clock.advance(days=400)
-    gate_setup.protect(her_picture, parts=False)  # a look-back is due but not made
+    gate_setup.protect(her_picture, parts=False)  # the look-back is due, but not yet made
     gate_setup.clock.moment = correct_time + timedelta(hours=1)
     assert look_back_for_due_claims(gate_setup.platform, 10) == 1
     assert look_back_for_due_claims(gate_setup.platform, 10) == 0

@@ -295,7 +295,8 @@ def test_many_scan_matches_of_one_picture_are_one_item_with_some_bytes(queue: Re
         assert queue.hold_retroactively(scan_matches(case, bits=HASH_2 if number % 2 else near), 3)
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
-    assert kept == ["b", "c", "d", "e"]  # the first three, and one more whose hash differs from b's
+    # Bytes are kept of the first three uploads, and of one more whose hash differs from that of b.
+    assert kept == ["b", "c", "d", "e"]
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
 
@@ -341,7 +342,7 @@ def test_published_match_is_scanned_and_stays_in_the_review_queue(
     assert taken == UploadForDeferredScan("b", b"bytes of b")
     queue.finish_deferred_scan("b")
     assert (queue.upload_bytes("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
-    gate.bank.withdraw(SCAN_MATCH.claim)  # both are let through, and the scan of c is still due
+    gate.bank.withdraw(SCAN_MATCH.claim)  # closes both cases; the scan of c is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
     assert queue.lease_deferred_scan(LEASE_DURATION) == UploadForDeferredScan("c", b"bytes of c")

@@ -238,7 +238,7 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     assert {queue.review(case).state for case in every} == {ReviewState.WAITING}
     assert queue.upload_bytes("c0") == b"c0"
     with pytest.raises(NoSuchReview):
-        queue.upload_bytes(every[-1])  # a reviewer can view the first upload, which is similar
+        queue.upload_bytes(every[-1])  # not kept: a reviewer views the first upload instead
     closed = queue.decide_case("c0", ReviewState.RELEASED, no_effect)
     assert sorted(closed.also) == sorted(every[1:])
     assert queue.count_waiting_items() == 0
@@ -283,7 +283,7 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
         except NoSuchReview:
             continue
         kept += 1
-    assert kept == 4  # the first, and three with another hash than the first
+    assert kept == 4  # the first upload, and three of those with the other hash
 
 
 def quarantine_undecodable(queue: ReviewQueue, case: str, data: bytes) -> None:
@@ -325,7 +325,7 @@ def test_bytes_of_unreadable_uploads_are_limited(gate: Stores) -> None:
     """Beyond the limit, uploads wait without bytes, and the log names their cases."""
     queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
-    queue = replace(queue, undecodable_bytes_max=290)  # two of the files of 100 bytes fit
+    queue = replace(queue, undecodable_bytes_max=290)  # enough for two files of 100 bytes
     for number in range(4):
         quarantine_undecodable(queue, f"c{number}", bytes([number]) * 100)
     assert queue.count_waiting_items() == 4
@@ -411,7 +411,7 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(stores_with_claims: Sto
     assert stores_with_claims.bank.withdraw(MATCHES[0].claim) == 1
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "t", "v"]
     assert [one.case for one in queue.stored_clip_hashes(first[-1].number, 1)] == ["v"]
-    assert queue.delete_accepted_data(UPLOAD_TIME + timedelta(hours=25)) == 3  # s, t and p
+    assert queue.delete_accepted_data(UPLOAD_TIME + timedelta(hours=25)) == 3  # cases s, t and p
     assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["v"]
     assert not queue.hold_retroactively(RetroactiveMatches("t", MATCHES[1:], 1), 20)
@@ -441,7 +441,8 @@ def test_sound_prints_are_deleted_on_decision_and_expiry(stores_with_claims: Sto
     }
     assert queue.hold_retroactively(RetroactiveMatches("t", MATCHES[:1], -1), 20)
     assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["s", "t"]
-    assert queue.delete_accepted_data(UPLOAD_TIME + timedelta(days=2)) == 1  # t waits for review
+    # Only s is deleted: t waits for review, and u is new.
+    assert queue.delete_accepted_data(UPLOAD_TIME + timedelta(days=2)) == 1
     assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["t"]
     queue.decide_case("t", ReviewState.CONFIRMED, no_effect)
     assert queue.stored_sound_prints(0, 9) == ()
@@ -450,7 +451,7 @@ def test_sound_prints_are_deleted_on_decision_and_expiry(stores_with_claims: Sto
 
 @pytest.fixture
 def stores_with_claims(gate: Stores) -> Stores:
-    """Return stores with the claims of MATCHES registered in their bank."""
+    """Register the claims of MATCHES in the bank, and return the stores."""
     for match in MATCHES:
         gate.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
     return gate

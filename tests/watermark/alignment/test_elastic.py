@@ -57,7 +57,7 @@ def lens_mapping(size: tuple[int, int], strength: float) -> FoundToSent:
 
 
 def screen_mapping(size: tuple[int, int]) -> FoundToSent:
-    """Return the mapping of a lens in front of a tilted screen."""
+    """Return the mapping of found to sent positions for a lens in front of a tilted screen."""
     lean = np.array([[0.9, 0.03, 20], [-0.02, 0.88, 25], [4e-5, -3e-5, 1.0]])
     swell = lens_mapping(size, 0.03)
     return lambda points: apply_homography(invert_homography(lean), swell(points))
