@@ -113,7 +113,7 @@ def test_profile_search_finds_data_of_another_site(record: StoryRecord) -> None:
 
 
 def _picture_parts(picture: bytes) -> Iterator[bytes]:
-    """Yield short parts of a picture's file with so many different bytes that they identify it."""
+    """Yield parts of a picture's file, each with enough different bytes to identify the picture."""
     for at in range(len(picture) // 3, len(picture) - _PART_BYTES, max(1, len(picture) // 4)):
         part = picture[at : at + _PART_BYTES]
         if len(set(part)) > _PART_BYTES // 2:

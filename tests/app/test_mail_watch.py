@@ -48,7 +48,7 @@ class RefusingRelay:
 def test_watch_continues_after_the_relay_refuses_its_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A revoked device gets this answer. The watch stores the error, and asks again later."""
+    """A relay refuses the token of a revoked device. The watch stores the error and asks again."""
     relay = RefusingRelay()
 
     @contextmanager

@@ -40,8 +40,9 @@ _open_relays: Final[list[ExitStack]] = []
 class SampleMessage:
     """Ana's mailbox, Ben's send token, and one envelope with its blob, share and tokens.
 
-    The tokens are those of the mailbox's owner (``owner``) and of the sender (``token``), and those
-    to fetch the blob (``fetch``), open the envelope (``open``) and withdraw it (``withdraw``).
+    ``owner`` is the token of the mailbox's owner, and ``token`` is the sender's. The tokens
+    ``fetch``, ``open`` and ``withdraw`` permit their holder to fetch the blob, to open the envelope
+    and to withdraw the envelope, respectively.
     """
 
     until: datetime = NOON + timedelta(days=7)
@@ -78,7 +79,7 @@ class SampleMessage:
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, blobs_named)
 
     def new_envelope(self) -> Envelope:
-        """Return an envelope with a new id for the same mailbox, without a share."""
+        """Return another envelope for this mailbox, with a new id and without a share."""
         lock, new = token_hash(self.withdraw), EnvelopeId(self.random_source.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 

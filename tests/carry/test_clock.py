@@ -1,4 +1,4 @@
-"""A relay whose clock is implausible, alone or beside other relays, and across restarts."""
+"""Tests of a relay with an implausible clock: alone, beside other relays, and across restarts."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio needs a socket pair for the wake-up channel of its event loop.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CLOCK_ERROR = timedelta(days=400)
@@ -54,7 +54,7 @@ def message(relay: Relay) -> SampleMessage:
 
 
 def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
-    """Sweep once a minute. For each report that the clock is ahead, return by how many days."""
+    """Sweep once a minute; return the number of days in each report that the clock is ahead."""
     days_ahead = list[int]()
     for _ in range(minutes):
         try:
@@ -93,7 +93,9 @@ def test_relay_expires_due_messages_an_hour_after_a_real_downtime(
 
 @pytest.mark.usefixtures("message")
 def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: SettableClock) -> None:
-    """A second jump restarts the hour of running, and a day of downtime hardly adds to it."""
+    """After its clock jumped, a relay has to run for an hour before it trusts the clock. A second
+    jump restarts this hour, and a day of downtime counts as two minutes at most.
+    """
     clock.advance(days=400)
     sweep_each_minute(relay, 40)
     clock.advance(days=30)
@@ -143,7 +145,7 @@ def test_two_relays_that_were_off_together_are_trusted(relay: Relay, clock: Sett
 def test_doubtful_clock_reports_nothing_as_expired(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    """Devices would accept an expiry as final. The refused requests expire nothing."""
+    """Devices accept an expiry as final, so a relay in doubt about its clock refuses requests."""
     right_time = clock.moment
     clock.moment = right_time + CLOCK_ERROR
     for request_work in (
@@ -208,7 +210,7 @@ def test_last_sweep_is_stored_across_restarts(
 def relay_on_disk(
     database: str, folder: Path, clock: SettableClock, request: pytest.FixtureRequest
 ) -> Iterator[Relay]:
-    """Yield one relay, whose rows are still there at the next call."""
+    """Yield a relay. At the next call, the new relay has the rows that this relay stored."""
     with ExitStack() as stack:
         if database == "SQLite":
             yield stack.enter_context(disk_relay(folder, clock))

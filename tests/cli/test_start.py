@@ -1,4 +1,4 @@
-"""Tests that command tables match the commands, and that help texts import few heavy libraries."""
+"""Command tables match the commands, and commands that print help import few heavy libraries."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ print(*sys.modules, file=sys.stderr)
 
 
 def modules_loaded_by_help(*commands: str) -> set[str]:
-    """Return the names of the modules that are loaded after these commands printed their help."""
+    """Let one process print the help of these commands; return the modules that it has loaded."""
     process = subprocess.run(
         [sys.executable, "-c", _PRINT_HELP_OF_EACH, *commands],
         capture_output=True,

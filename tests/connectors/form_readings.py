@@ -45,6 +45,9 @@ def _merge_slashes_and_resolve_dots(path: str) -> str:
 
 
 def is_covered(path: str) -> bool:
-    """Return whether the path, in any letter case, is the covered path or continues it."""
+    """Return whether the path begins with the covered path, in any letter case.
+
+    The path must end after the covered path, or continue with one of ``/.;:,?#``.
+    """
     plain = path.casefold()
     return re.match(re.escape(COVERED_PATH) + r"(?=[/.;:,?#]|$)", plain) is not None

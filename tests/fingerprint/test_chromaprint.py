@@ -89,7 +89,6 @@ def test_long_sound_is_processed_in_parts() -> None:
 
 
 def test_silence_repeats_one_word() -> None:
-    # The word of silent rows.
     assert set(our_words(np.zeros(RATE_HZ * 5, np.float32), RATE_HZ).tolist()) == {627_964_279}
 
 

@@ -1,4 +1,4 @@
-"""How much each target has read and found, counted until the code that it reaches changes."""
+"""The counts of each target. They start again when the code that the target reaches changes."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +24,10 @@ it.
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One target's counts; ``code`` is a hash of what it reaches, ``finds`` names stored inputs."""
+    """The counts of one target.
+
+    ``code`` is a hash of the code that the target reaches. ``finds`` are names of stored inputs.
+    """
 
     target: str
     code: str

@@ -1,4 +1,4 @@
-"""Tests of news fragments: gathering them into the changelog, kept lines, and faults."""
+"""Tests of gathering news fragments: old lines are kept, and faulty fragments are refused."""
 
 import shutil
 from pathlib import Path

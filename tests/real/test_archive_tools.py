@@ -50,9 +50,9 @@ if (way === "open") {
   writeFileSync(tar, await second.encrypt(readFileSync(`${folder}/plain.tar`)));
 }
 """
-#: @kanru/rage-wasm is made for browsers and needs a window. It decides by a clock how much work
-#: it accepts, so that a slow machine might refuse an archive. While it opens one, the clock stands
-#: still.
+#: @kanru/rage-wasm is made for browsers and needs a window. When the package opens an archive, it
+#: measures how fast the machine is, and on a slow machine it might refuse the archive. So this
+#: program stops the clock first.
 RAGE_PROGRAM = """
 import { readFileSync, writeFileSync } from "node:fs";
 globalThis.self = globalThis.window = globalThis;
@@ -120,7 +120,7 @@ def npm_program_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_node_package(
     request: pytest.FixtureRequest, npm_program_folder: Path
 ) -> Callable[[str, Path], None]:
-    """Return a function that opens or makes the archive in a folder with an npm package."""
+    """Return a function that runs an npm package to open or make the archive in a folder."""
     program = npm_program_folder / f"{list(PROGRAM_BY_NPM_PACKAGE).index(request.param)}.mjs"
 
     def run_program(action: str, folder: Path) -> None:
@@ -131,7 +131,7 @@ def run_node_package(
 
 
 def require_programs(*names: str) -> str:
-    """Return the first name; skip the test if one of these programs is missing."""
+    """Skip the test if one of these programs is missing; return the name of the first program."""
     for name in names:
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")

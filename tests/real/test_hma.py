@@ -83,7 +83,7 @@ class RunningHma:
         return dict(status)
 
     def contents(self, bank: str) -> dict[int, bytes]:
-        """Return a bank's hashes by content number, up to the number HASH_COUNT."""
+        """Return a bank's hashes by content number, for the numbers from 1 to HASH_COUNT."""
         found = dict[int, bytes]()
         for number in range(1, HASH_COUNT + 1):
             answer = self.http.get(
@@ -157,7 +157,9 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
             lines = "\n".join(fake_hash(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
-        clock.advance(seconds=15)  # the client requires a delay of five seconds
+        # HMA's client requests only data that is at least five seconds old. Therefore this clock
+        # stays five seconds behind.
+        clock.advance(seconds=15)
         yield OurGate(platform, exchange, key)
 
 

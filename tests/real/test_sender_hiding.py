@@ -54,7 +54,7 @@ pytestmark = pytest.mark.real
 PEOPLE_COUNT: Final = size(20, 50)
 MESSAGE_COUNT: Final = size(300, 1000)
 RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # the recipient is no candidate
-#: A share of right guesses that chance exceeds once in some million runs.
+#: For one feature, chance exceeds this share of right guesses about once in a million runs.
 RIGHT_GUESS_SHARE_MAX: Final = (
     RIGHT_GUESS_CHANCE
     + 5.5 * (RIGHT_GUESS_CHANCE * (1 - RIGHT_GUESS_CHANCE) / MESSAGE_COUNT) ** 0.5
@@ -74,7 +74,7 @@ class Person(Participant):
     def run_command(self, courier: Courier, work: Callable[[Device], object]) -> None:
         """Run one command: report an unlocked vault to the relay, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
-        if self.generation % 5 == 0:  # a real command unlocks each time
+        if self.generation % 5 == 0:  # a real command always unlocks
             scalar = scalar_from_random(device.random_source.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
@@ -172,7 +172,9 @@ def run_commands(
 
 
 def send_and_fetch(device: Device, recipient: Person, number: int) -> None:
-    """Send a message. Sometimes fetch before, or fetch, open and query states afterwards."""
+    """Send a message. Before every fifth message, fetch. After every 25th, also fetch, open the
+    newest received message, and query the states of sent messages.
+    """
     if number % 5 == 0:
         fetch_messages(device)
     until = device.clock.now() + timedelta(days=7)
@@ -187,7 +189,7 @@ def send_and_fetch(device: Device, recipient: Person, number: int) -> None:
 
 
 def long_values(request: RecordedRequest) -> frozenset[str]:
-    """Return every long value in a request: ids, tokens, locks, keys, cookies."""
+    """Return every long value in a request: ids, tokens, locks, keys and cookies."""
     texts = [request.target, *(value.decode() for _, value in request.headers)]
     if request.body[:1] == b"{":
         texts.append(json.dumps(json.loads(request.body)))
@@ -240,7 +242,7 @@ def people_by_value(log: RelayLog, feature: str) -> dict[object, set[str]]:
 
 def test_log_is_complete(log: RelayLog) -> None:
     """The relay recorded all messages, and requests of every owner."""
-    # And some that devices send to deliver new send tokens.
+    # Devices may also have sent messages that deliver new send tokens.
     assert len(log.messages) >= MESSAGE_COUNT
     assert {owner for owner, _ in log.own_requests()} == set(log.names_by_mailbox.values())
     assert all(one.sender != one.recipient for one in log.messages)
@@ -270,7 +272,7 @@ def test_no_connection_has_two_tokens_no_session_is_resumed_and_no_cookie_is_sen
         count[request.connection_number] = count.get(request.connection_number, 0) + 1
     assert max(map(len, tokens.values())) == 1
     assert all(count[one] == 1 for one, tokens_shown in tokens.items() if None in tokens_shown)
-    assert max(count.values()) > 1  # the check is not empty: some requests share one
+    assert max(count.values()) > 1  # some requests do share a connection
     assert not any(
         request.resumed or request.ticket is not None for request in log.recorded_requests
     )

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 
-#: Files whose paths begin with these words have our own texts, which state no facts.
+#: Files with our own texts, which state no facts: their paths begin with one of these words.
 OWN_TEXT_PATH_PREFIXES: Final = ("wordings", "notes")
 #: Tables with our own texts, or with IDs of facts that have their sources in other tables.
 OWN_TEXT_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
@@ -29,7 +29,8 @@ HTTP_REASONS: Final[Mapping[str, str]] = {
     "http://timestamp.digicert.com": "RFC 3161: one hash leaves, and the answer is signed",
     "http://tongdai111.vn": "the only address that was read for this line",
 }
-SOURCE_COLUMNS: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
+#: Columns that say where a fact was read. Addresses in these columns may be without TLS.
+SOURCE_COLUMNS: Final = ("source", "source2", "sources")
 ADDRESS_COLUMNS: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
 POINTER_COLUMNS: Final[Mapping[str, str]] = {  # for each column, the table of its IDs
     "route": "route",
@@ -51,7 +52,8 @@ FilesByPath = Mapping[str, bytes]
 class Row:
     """A row of a table of facts.
 
-    ``read_on`` is the row's date or else the file's; ``sources`` are those of row and file.
+    ``read_on`` is the row's date, or the file's date if the row has none. ``sources`` has the
+    sources of the row and of the file.
     """
 
     file: str

@@ -144,7 +144,7 @@ def test_endless_redirects_end_in_an_error(server: RdapServer) -> None:
 
 
 def test_server_list_may_not_name_servers_without_https() -> None:
-    """The forged IANA list names a server on loopback; only a list from loopback may do so."""
+    """The forged list names an http server on loopback. Only a list from loopback may name one."""
     client = httpx.Client(transport=httpx.MockTransport(_answer_with_forged_list))
     with pytest.raises(RdapFailed, match="does not contact"):
         RdapClient(client, IANA_LISTS_URL).look_up(SITE_HOST, ())

@@ -196,7 +196,7 @@ def test_steps_name_sightings_elsewhere_only_for_a_search_engine_and_name_no_cha
     for record in shipped_platforms():
         if record.kind is not PlatformKind.GENERIC:
             shown = "\n".join(report_steps(record, case, TODAY).text)
-            # A search engine is asked to hide the pages of all sites.
+            # Only the steps for a search engine name pages of other sites.
             assert (secret in shown) is (record.kind is PlatformKind.SEARCH)
             assert "Bea" not in shown
 

@@ -84,7 +84,7 @@ def test_a_clip_in_two_messages_is_weighed_for_both(
 def test_each_message_keeps_its_own_survey_of_the_clip(
     clip_in_two_messages: tuple[Device, CopiesByName],
 ) -> None:
-    """The survey of Caro's message is changed, so that it differs from that of Ben's."""
+    """The test makes the survey of Caro's message differ from the survey of Ben's message."""
     device, copies = clip_in_two_messages
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips

@@ -90,8 +90,8 @@ def crashing_device(
 ) -> Device:
     """Return a device that crashes at a crash point.
 
-    ``changes`` are the vault's methods whose calls are crash points; commits and requests always
-    are.
+    The crash points are at commits, at requests, and at calls of the vault's methods that
+    ``changes`` names.
     """
     countdown = CrashCountdown(crash_point)
     vault = CrashingVault(device.vault, countdown, changes)

@@ -111,7 +111,7 @@ def test_pilot_chips_give_no_evidence() -> None:
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:
-    """These functions may use the pilot, but not the key stream of a copy."""
+    """Functions that run before the score may use the pilot, but not the key stream of a copy."""
     for function in (
         detector.FrameEvidenceAccumulator.add_frame,
         detector.combine_frame_evidence,

@@ -1,4 +1,4 @@
-"""Tests of evidence from JPEG coefficients: the table used, the sign, and the planes."""
+"""Tests of evidence from JPEG coefficients: quantisation tables, sign, and number of planes."""
 
 import io
 
@@ -59,7 +59,7 @@ def test_evidence_has_the_sign_of_the_added_mark(quality: int, correlation_min: 
     inside = np.s_[:, 64:]
     assert np.corrcoef(measured[inside].ravel(), added[inside].ravel())[0, 1] > correlation_min
     assert np.corrcoef(predicted[inside].ravel(), trial[inside].ravel())[0, 1] > correlation_min
-    # The responses to the added mark and to the trial mark are similar.
+    # The response to the added mark is between half and twice the response to the trial mark.
     reached = float((measured[inside] * added[inside]).sum())
     assert 0.5 < reached / float((predicted[inside] * trial[inside]).sum()) < 2.0
 

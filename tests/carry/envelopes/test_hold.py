@@ -43,7 +43,7 @@ from tests.carry.relays import (
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio needs a socket pair for the wake-up channel of its event loop.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

@@ -50,7 +50,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryRowStore, ReadAhead
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio needs a socket pair for the wake-up channel of its event loop.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 DEVICE = DeviceId(b"D" * 16)
@@ -124,8 +124,9 @@ def test_closed_mailbox_leaves_only_its_id_and_a_tombstone_for_thirty_days(relay
 
 
 class BatchRecordingRowStore(MemoryRowStore):
-    """A row store that records by how many rows each transaction shrinks it, and fails after
-    ``fail_after`` transactions.
+    """A row store that records by how much each transaction reduces the number of rows.
+
+    After ``fail_after`` transactions, every further transaction fails.
     """
 
     def __init__(self) -> None:
@@ -147,7 +148,7 @@ class BatchRecordingRowStore(MemoryRowStore):
 
 
 def relay_with_large_mailbox(message: SampleMessage) -> tuple[BatchRecordingRowStore, Relay]:
-    """Return a row store, and a relay on it with a mailbox of a message and a thousand tokens."""
+    """Return a row store and its relay, which has a mailbox with over a thousand tokens."""
     mail = BatchRecordingRowStore()
     relay = replace(memory_relay(), mail=mail)
     run_sync(fill_mailbox(relay, message))

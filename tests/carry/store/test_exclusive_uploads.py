@@ -1,4 +1,4 @@
-"""Tests of the limits on concurrent uploads: one per name, optional ones per owner and in all."""
+"""Tests of limits on concurrent uploads: per name, and optionally per owner and in total."""
 
 from contextlib import ExitStack
 

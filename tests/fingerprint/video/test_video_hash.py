@@ -57,7 +57,7 @@ def test_number_of_frames_of_an_hour_is_limited() -> None:
     assert len(list(frames_to_scan(hour, 3600.0))) == UPLOAD_FRAMES_MAX
     assert [frame.at_s for frame in frames_to_register(hour, 3600.0)][-1] == 3597.0
     quick = [frame_at(number / 8) for number in range(2000)]
-    # No announced length.
+    # A length of 0 means that the file announces no length.
     assert [frame.at_s for frame in frames_to_register(quick, 0.0)][-1] == 149.875
 
 

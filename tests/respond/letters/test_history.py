@@ -21,7 +21,7 @@ def record_history(
 ) -> tuple[HistoryLine, ...]:
     """Send a notice with a 48-hour limit, record the events, and return the history.
 
-    The history is read ``hours`` after sending. The hours of the events also count from sending.
+    All hours count from the sending of the notice. The history is read after ``hours``.
     """
     case = owner.open_case()
     add_sighting(case.name, make_sighting(), owner.device)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop ("ana") and a phone; Ben can write to both devices, and both to Ben."""
+    """Ana has a laptop ("ana") and a phone. Ben and both devices can write to each other."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
@@ -50,7 +50,7 @@ def fetch_rounds(network: Network) -> None:
 
 
 def is_everybody_reachable(network: Network) -> bool:
-    """Return whether Ben and each of Ana's two devices can write to each other and get texts."""
+    """Return whether Ben can exchange texts with both of Ana's devices."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     if not (can_all_write(ana, ben) and can_all_write(phone, ben)):
         return False
@@ -108,7 +108,7 @@ def test_contact_forgotten_on_one_device_and_renamed_later_on_another_is_kept(
 
 
 def test_phone_uses_no_refused_token_after_the_laptop_adds_ben_again(network: Network) -> None:
-    """Ana and Ben are still contacts at that time, and the phone has valid tokens for Ben."""
+    """When the laptop adds Ben, he is still a contact, and the phone has valid tokens for him."""
     phone, ben = network["phone"], network["ben"]
     asked, refused = list[bool](), list[bool]()
 

@@ -355,7 +355,7 @@ def test_invalid_moves_are_refused_and_a_repeated_move_is_accepted(network: Netw
     with pytest.raises(MasterKeyNotHere):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert move_all_devices(OTHER_RELAY_URL, sheet, ana.device).relay_url == OTHER_RELAY_URL
-    # Repeated: the same result.
+    # The move may be repeated, even without the sheet.
     assert move_all_devices(OTHER_RELAY_URL, None, ana.device).before == RELAY_URL
 
 

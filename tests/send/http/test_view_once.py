@@ -133,7 +133,7 @@ def veil_visibility(browser: Browser, index: int) -> str:
 def test_view_once_content_is_veiled_and_leaves_no_file(
     cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The first view ends by a button, the second by a key; the third page runs no scripts."""
+    """The first view is left by a button, the second by a key, and the third without scripts."""
     profile = tmp_path_factory.mktemp("profile")
     with start_chromium(profile) as browser:
         for view in (_unveil_each_and_leave, _leave_by_keyboard, _view_without_scripts):
@@ -172,7 +172,7 @@ def _view_without_scripts(browser: Browser, address: str) -> None:
     browser.set_scripts_enabled(on=False)
     browser.navigate(address)
     browser.click("#show")
-    veil = browser.wait_for(".veil")  # the text's veil
+    veil = browser.wait_for(".veil")  # the first veil covers the text
     veiled = browser.screenshot()
     browser.send_mouse_event("mousePressed", veil)
     assert browser.screenshot() != veiled

@@ -37,7 +37,7 @@ def with_media_readers(device: Device) -> Device:
 
 
 def draft_to_friends(ana: Person, *files: bytes, **fields: object) -> Draft:
-    """Return a draft to Ben and Caro, with both confirmed to the guard."""
+    """Return Ana's draft to Ben and Caro, both already confirmed as recipients."""
     people = tuple(map(RecipientId, FRIENDS))
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=7))
     return replace(

@@ -50,7 +50,7 @@ def test_nothing_is_sealed_for_a_person_with_only_newer_protocols(
 def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A device list cannot return to older versions, so the test makes our own program newer."""
+    """No device list may return to older versions, so the test makes Ana's program newer."""
     supported_versions = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
     monkeypatch.setattr(supported_versions, ProtocolRange(3, 4))

@@ -108,7 +108,8 @@ def test_drop_reports_a_failed_move_and_continues(run_drop: RunDrop, tmp_path: P
     kept = tmp_path / "kept"
     kept.mkdir()
     first, second = write_picture(tmp_path, "a" * 251 + ".jpg"), write_picture(tmp_path, "b.jpg")
-    write_picture(kept, first.name)  # with a number added, the name would be too long
+    # The first file's name is taken in the quarantine, and is too long with a number added.
+    write_picture(kept, first.name)
     status, output, hint = run_drop(str(first), str(second), "--quarantine", str(kept))
     assert status == 6
     assert output == "".join(f"{file}: hold  gate away\n" for file in (first, second))

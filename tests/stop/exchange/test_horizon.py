@@ -68,7 +68,7 @@ def test_late_commit_is_dated_after_queried_times(exchange_setup: ExchangeSetup)
     update_exchange_state(exchange_setup.exchange)
     assert change_number_before(asked_s, exchange_setup.exchange) == 1
     exchange_setup.clock.advance(seconds=-9)
-    # Written by a process whose clock is behind.
+    # A process whose clock is behind writes this claim.
     exchange_setup.feed.put_claim("late", fake_hash(2))
     exchange_setup.clock.advance(seconds=20)
     update_exchange_state(exchange_setup.exchange)
@@ -95,7 +95,8 @@ def test_old_change_times_are_dropped_without_skipping_changes(
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(days=60)
     oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
-    assert oldest.number == 3  # at the last update, the newest change time older than 100 days
+    # At the last update, change 3 was the newest change older than 100 days.
+    assert oldest.number == 3
     assert change_number_before(oldest.at_s, exchange_setup.exchange) == 0
     assert change_number_before(oldest.at_s + 1, exchange_setup.exchange) == 3
 
@@ -111,7 +112,8 @@ def test_change_time_of_a_concurrent_process_wins(
     add_change_time = store.add_change_time
 
     def add_after_other_process(self: Any, change_time: ChangeTime, drop_before_s: int) -> None:
-        add_change_time(self, change_time, drop_before_s)  # first, the other process dates change 2
+        # The first call stands for the other process, which dates change 2.
+        add_change_time(self, change_time, drop_before_s)
         add_change_time(self, replace(change_time, number=3), drop_before_s)
 
     newest = newest_change_number(exchange_setup.feed, 1)

@@ -1,4 +1,4 @@
-"""Hourly limits by account or address, and the account and publishes headers."""
+"""Hourly limits by account or address, and the two headers for accounts and for publishing."""
 
 import logging
 from dataclasses import replace
@@ -131,7 +131,7 @@ def test_refusals_without_an_account_have_a_higher_limit(
 def test_refusals_without_an_account_are_limited(
     web: httpx.Client, refused_upload: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many people share the limit of the operator's uploads without an account."""
+    """All uploads that the operator sends without an account share one limit on refusals."""
     monkeypatch.setattr(access_module, "_ANONYMOUS_LIMIT_FACTOR", 2)
     assert {
         send_upload(web, jpeg(other_picture), OPERATOR_HEADERS).status_code for _ in range(6)

@@ -41,7 +41,7 @@ def video_claim(claim_id: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_K
 
 
 def near_hashes(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
-    """Return the pairs within ``radius`` bits, found by comparing every pair."""
+    """Compare each view with each hash; return the pairs that differ in at most ``radius`` bits."""
     pairs = (
         NearHash(query, entry, differing_bits(one, other))
         for query, one in enumerate(views.hashes)
@@ -273,7 +273,11 @@ def test_whole_match_depends_on_the_longest_chain_in_order(
 def matches_of_trimmed_frames(
     views: Sequence[tuple[str, int]], times_ms: Sequence[int], bits: int = 8
 ) -> list[Match]:
-    """Match views, given as (edit, half second), with frames of a claim at these times in ms."""
+    """Match views of an upload with frames of a claim.
+
+    Each view is a pair of an edit and the number of a half second. View n is near the frame at
+    ``times_ms[n]``.
+    """
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     upload_views = VideoViews(tuple(range(0, 4000, 500)), (), seen)
     near = [NearHash(n, n, bits) for n in range(len(seen))]

@@ -146,7 +146,7 @@ def example_report_fields() -> dict[str, Any]:
 
 
 def seal_report(plain: dict[str, Any]) -> bytes:
-    """Return the report with a matching digest, so that only the change can be refused."""
+    """Return the report with a matching digest, so that the digest is no reason to refuse it."""
     seal = {name: plain.pop(name, None) for name in SEAL_FIELDS}
     seal["digest"] = sha256(canonical_json(plain)).hex()
     return json.dumps({**plain, **seal}).encode()
