@@ -94,7 +94,6 @@ def test_restore_does_not_revive_ended_messages(
 def test_restore_prints_instructions_for_the_operator(
     options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The output tells people to open Entrenous, but does not ask them to repeat a withdrawal."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)):
         run_relay_command(capsys, "backup", "--data", live, "--out", saved)
@@ -102,4 +101,3 @@ def test_restore_prints_instructions_for_the_operator(
     answer = " ".join(capsys.readouterr().out.split())
     assert "Tell your people to open Entrenous" in answer
     assert "within six hours" in answer
-    assert "have to do so again" not in answer
