@@ -1,4 +1,4 @@
-"""An organisation notes its mandatory reports, and a person chooses the places in a letter."""
+"""An organisation notes its mandatory reports, and a person chooses which places a letter names."""
 
 from pathlib import Path
 

@@ -44,7 +44,7 @@ def ben(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_BenAtRelay]:
 
 
 def _add_person(page: Page) -> None:
-    """Add the person whose link is filled in."""
+    """Add the person whose invite link the page has already filled in."""
     page.get_by_text("The link is filled in.").wait_for()
     assert_accessible(page)
     page.get_by_role("button", name="Add them").click()
@@ -77,7 +77,7 @@ def test_invite_link_connects_a_new_device_and_unequal_comparison_is_explained(
 
 
 def _answer_comparison(device: Device) -> None:
-    """Wait until Ana asks to compare keys, and answer her."""
+    """Wait until Ana's device asks to compare keys, and answer this request."""
 
     def is_asked() -> bool:
         fetch_messages(device)

@@ -54,7 +54,7 @@ def _review(page: Page) -> None:
 
 def _confirm_and_press_send(page: Page, to: str) -> None:
     send = page.get_by_role("button", name="Send", exact=True)
-    send.wait_for()  # the guard's question is above this button, so the question has been loaded
+    send.wait_for()  # the guard's question is above the button, so it is on the page too
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     send.click()

@@ -69,7 +69,7 @@ def test_paths_that_receive_no_uploads(path: str) -> None:
     "raw_target", [b"/a%2Fb", b"/a%5cb", b"/%2e/a", b"/a%3Bb", b"/%2561", b"/\xc0\xaf"]
 )
 def test_request_with_an_encoded_raw_target_may_contain_uploads(raw_target: bytes) -> None:
-    """A server behind the hook may decode the raw target again, or in another way."""
+    """A server behind the hook may decode the raw target a second time, or differently."""
     assert MEDIA_RULES.may_contain_upload("POST", "/other", raw_target)
     assert not MEDIA_RULES.may_contain_upload("POST", "/other", b"/other%20one?a=%2F..;")
 
@@ -98,7 +98,8 @@ def test_invalid_on_hold_is_refused(on_hold: str) -> None:
         make_rules(["/"], on_hold)
 
 
-HELD_ANSWER = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # not listed as published
+# The gate does not list this upload as published.
+HELD_ANSWER = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)
 
 
 @pytest.mark.parametrize(

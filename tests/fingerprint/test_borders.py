@@ -44,7 +44,7 @@ def test_a_frame_is_found_after_jpeg_compression(
 def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
     photographs: dict[str, Any], width_px: int, level: int
 ) -> None:
-    """The frames are 2 % of the width and of the height."""
+    """The frame adds 2 % of the height at the top and bottom, and 2 % of the width at each side."""
     for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
         photo = photographs[name]
         high = round(photo.shape[0] * width_px / photo.shape[1])

@@ -44,7 +44,7 @@ def module_name_counts() -> Counter[Arrow]:
 
 @cache
 def _count_arrows() -> tuple[Counter[Arrow], Counter[Arrow]]:
-    """Count imports, and strings that name modules, in one walk of all files."""
+    """Count imports, and strings that name modules. Both are counted in one pass over all files."""
     found = Counter[Arrow](), Counter[Arrow]()
     for file, nodes in sources():
         package = file.relative_to(SOURCE).parts[0].removesuffix(".py")

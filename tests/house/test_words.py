@@ -19,7 +19,7 @@ PATH_PARTS_WITH_SHOWN_DOCSTRINGS = {
     "commands",
     "commands.py",
     "http",
-}  # the docstrings in them are help texts or answers
+}  # docstrings in these files and folders are help texts or answers
 FORBIDDEN_PATTERNS = {
     "should have": r"\bshould(?:n't| not)? have\b",
     "careless": r"\bcareless",
@@ -83,7 +83,7 @@ def _strings(code: Source, *, docstrings: bool) -> Iterator[tuple[str, str]]:
 
 
 def _internal_docstrings(code: Source) -> Iterator[ast.Constant]:
-    """Yield docstrings that only programmers read: all except those of errors."""
+    """Yield docstrings that only programmers read. Users read the docstrings of errors."""
     for node in code.nodes:
         speaks = isinstance(node, ast.ClassDef) and _is_error(node)
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -17,7 +17,7 @@ def test_mean_squared_error_matches_the_decoded_pixels() -> None:
         estimated = mean_squared_copy_error(copy, clip.frames)
     pairs = zip(decode_frames(copy), decode_frames(source), strict=True)
     shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
-    assert 0.9 < estimated / shown < 1.25  # enlarging chroma smooths the errors
+    assert 0.9 < estimated / shown < 1.25  # the estimate ignores the smoothing of chroma
 
 
 def test_rate_factor_is_interpolated_between_tried_ones() -> None:

@@ -1,4 +1,7 @@
-"""After killed fetches from another gate, a fetch gets all claims, and a later one withdrawals."""
+"""After killed fetches from another gate, the next fetch gets all claims.
+
+A later fetch gets the withdrawals too.
+"""
 
 import subprocess
 import sys
@@ -89,8 +92,8 @@ class PageCounter:
 
 @dataclass(frozen=True)
 class ServingGate:
-    """A gate that serves claims to a partner. The gate's clock is five seconds behind: the NCMEC
-    interface is asked only for changes that are at least five seconds old.
+    """A gate that serves claims to a partner. The gate's clock is five seconds behind, since a
+    partner asks the NCMEC interface only for changes that are at least five seconds old.
     """
 
     platform: Platform
@@ -160,7 +163,7 @@ def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
             their_gate.page_counter.start_counting(page_count)
             with run_fetch(data_folder):
                 assert their_gate.page_counter.pages_reached.wait(120)
-                time.sleep(rng.random() / 10)  # the kill comes during the page, or after it
+                time.sleep(rng.random() / 10)  # kill the fetch during this page or after it
         run_exchange_command(data_folder, "fetch")
         assert stored_hashes(data_folder, "got") == {
             fake_hash(number) for number in range(HASH_COUNT)

@@ -64,7 +64,7 @@ def post_message(device: Device, connection: RelayConnection) -> tuple[int, str]
 def post_until_full(
     device: Device, connection: RelayConnection, refusals_min: int = 10
 ) -> set[tuple[int, str]]:
-    """Post until ``refusals_min`` messages were refused; return the different refusals."""
+    """Post until ``refusals_min`` messages were refused; return the refusals without duplicates."""
     refused = list[tuple[int, str]]()
     while len(refused) < refusals_min:
         answer = post_message(device, connection)

@@ -252,7 +252,7 @@ def test_uploads_are_stored_refused_and_listed(
 def test_in_shadow_mode_all_passes_and_is_listed(
     gate_url_and_token_file: tuple[str, Path], initial_data: Path, tmp_path: Path
 ) -> None:
-    """The gate lists the passed files by media id; after a review, it lists them as confirmed."""
+    """The gate lists accepted files as waiting; after a review, it lists them as confirmed."""
     settings = module_settings(*gate_url_and_token_file, shadow="true")
     famous = gate_handle(gate_url_and_token_file).unregistered_picture(3)
     with run_homeserver(tmp_path, initial_data, settings) as web:
@@ -268,7 +268,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(
     gate_url_and_token_file: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
-    """The gate lists the accepted files by media id; after a review, it lists them as confirmed."""
+    """The gate lists accepted files as waiting; after a review, it lists them as confirmed."""
     gate_client, famous, (web, _) = (
         gate_handle(gate_url_and_token_file),
         gate_handle(gate_url_and_token_file).unregistered_picture(),
@@ -308,7 +308,8 @@ def test_quarantine_hides_a_held_file_but_no_earlier_copy(
             wait_until(lambda: download(web, held).status_code == 404)
             wait_until(lambda: download(web, other).status_code == 404)
             assert download(web, before).content == data
-            # A look-back may list the earlier upload. The two hidden uploads are not listed.
+            # The list may contain the earlier upload, if a look-back found it. It must not contain
+            # the two hidden uploads.
             assert set(published_states(gate_url_and_token_file)) <= {media_id(before)}
             case = case_of(gate_url_and_token_file, media_id(other))
             decide(gate_url_and_token_file, case, "confirm")
@@ -323,8 +324,8 @@ def test_quarantine_hides_a_held_file_but_no_earlier_copy(
 
 @pytest.mark.threat("probing-registered")
 def test_uploads_are_limited_per_person_and_hour(initial_data: Path, tmp_path: Path) -> None:
-    """The account is the sender of the request to Synapse. No upload passes while the gate is
-    unreachable.
+    """The limit applies to the Synapse user who sends the request. No upload passes while the gate
+    is unreachable.
     """
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
@@ -395,7 +396,7 @@ def decide(gate_url_and_token_file: tuple[str, Path], case: str, decision: str) 
 
 
 def confirm_all(gate_url_and_token_file: tuple[str, Path], *uploads: httpx.Response) -> None:
-    """Confirm the cases of these uploads, and check that they are then listed as confirmed."""
+    """Confirm the cases of these uploads; check that the gate lists the uploads as confirmed."""
     media, after, ask = (
         {media_id(one) for one in uploads},
         "",

@@ -30,9 +30,7 @@ main()
 
 
 def patched_program(**constants: str) -> tuple[str, ...]:
-    """Return the command of our program with the constants of another version, in every module
-    that has imported the constants.
-    """
+    """Return a command that runs our program with these constants replaced in all its modules."""
     changed = ", ".join(f"{name!r}: {value}" for name, value in constants.items())
     return (sys.executable, "-c", PATCHED_PROGRAM.format(constants=changed))
 

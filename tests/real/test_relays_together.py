@@ -28,7 +28,7 @@ from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, run_swift
 
 pytestmark = pytest.mark.real
 
-BLOB_BYTES = 20 << 20  # more than the 16 MiB of one piece in the bucket
+BLOB_BYTES = 20 << 20  # more than one piece; the bucket stores pieces of 16 MiB
 FIRST_PART_BYTES = 18 << 20
 
 
@@ -46,7 +46,7 @@ class Upload:
         self.path = f"{self.device.path}/blobs/{to_base64url(self.id)}"
 
     def start_upload(self, url: str, start: int = 0) -> http.client.HTTPConnection:
-        """Send the head of the request. The caller sends ``data`` from ``start`` on."""
+        """Send the head of the upload request. The caller then sends ``data[start:]``."""
         web = open_connection(url)
         web.putrequest("PUT", self.path)
         until = datetime.now(UTC) + timedelta(days=3)
@@ -149,7 +149,7 @@ def test_concurrent_writes_of_one_upload_leave_the_blob_undamaged(
     """An upload is refused if its bytes do not match the announced hash."""
     first, second = relay_urls
     evil = upload.start_upload(second)
-    evil.send(b"evil" * (BLOB_BYTES // 8))  # 10 MiB, less than a piece: nothing is stored yet
+    evil.send(b"evil" * (BLOB_BYTES // 8))  # 10 MiB are less than a piece, so nothing is stored yet
     honest = upload.start_upload(first)
     honest.send(upload.data)
     assert honest.getresponse().status == 201

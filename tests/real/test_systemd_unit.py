@@ -1,5 +1,7 @@
-"""Tests of the units that we ship: systemd accepts them and rates the relay's exposure as low, and
-they run the documented commands.
+"""Tests of the systemd units that we ship.
+
+systemd accepts the units and rates the relay's exposure as low. The units run the documented
+commands.
 """
 
 import os

@@ -178,7 +178,7 @@ def test_lengths_of_requests_and_answers_reveal_nothing(day: Day) -> None:
             else:
                 assert one.path.split("/")[-1] not in {"card", "blobs"}
                 for name, text in json_strings(json.loads(body)):
-                    # 16 bytes: ids; 32 bytes: tokens, locks, shares, points
+                    # Ids have 16 bytes. Tokens, locks, shares and points have 32 bytes.
                     lengths = LENGTHS_BY_MEMBER.get(name, {16, 32})
                     assert text in PUBLIC_RELAY_STRINGS or len(from_base64url(text)) in lengths, (
                         one.path,
@@ -207,7 +207,7 @@ def age_plaintext_bytes(blob: bytes) -> int:
 @pytest.mark.threat("hostile-network")
 def test_relay_stores_and_logs_nothing_readable(day: Day) -> None:
     stored, log = names_and_contents(day.relay.folder), day.relay.log.read_bytes()
-    assert b"age-encryption.org/v1" in stored  # the last message still waits
+    assert b"age-encryption.org/v1" in stored  # the last message still waits at the relay
     assert find_private_bytes(day, stored, log) == []
     with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:
         letters = database.execute("SELECT length(sealed) FROM stored_letter").fetchall()

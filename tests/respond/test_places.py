@@ -178,7 +178,7 @@ def test_a_country_is_found_by_its_name_in_every_language(
 ) -> None:
     _, code, name = country_name
     if parse_place_or_none(name) in COUNTRIES - {code} and len(name) <= len("DEU"):
-        return  # in some languages, the name of a country is another country's code
+        return  # this name is also the code of another country
     assert code in code_or_candidates(f" {change_case(name)} ")
 
 
@@ -205,7 +205,7 @@ def test_shown_name_of_a_place_is_parsed_as_that_place(code: str, language: str)
 
 
 def test_no_name_but_guinea_and_congo_means_two_countries_in_the_large_languages() -> None:
-    """If a name had two meanings, the order of the languages would decide."""
+    """If a name meant two countries, the order of the languages would decide which one is found."""
     code_of_name: dict[str, str] = {}
     for language in LANGUAGES_SEARCHED_FIRST:
         for code, name in Locale.parse(language).territories.items():

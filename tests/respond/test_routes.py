@@ -1,4 +1,4 @@
-"""Tests of ranking legal routes: those that apply on a day, their order, and their notes."""
+"""Tests of ranking legal routes: which routes apply on a day, their order, and their notes."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -148,7 +148,9 @@ def test_british_48_hour_duty_begins_on_29_june_2026(day: date, *, offered: bool
 
 
 def test_duties_follow_todays_law_and_offences_the_law_of_their_day() -> None:
-    """The picture was first seen in 2024. The duty of a platform begins with a request today."""
+    """The picture was first seen in 2024, so the law of 2024 decides about offences. A platform's
+    duty begins with a request today.
+    """
     ranking = rank_routes(
         case_with_sightings(situation_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY
     )
@@ -221,9 +223,9 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     ("place", "route_id", "hours"),
     [
         ("US", "us-tida-removal", "within 48 hours"),
-        ("AU", "au-osa-77", ""),  # hours that run from the authority's notice
-        ("US-CA", "us-ca-22671", ""),  # the 48 hours are for confirming receipt
-        ("JP", "jp-platform", ""),  # the 7 days are for telling the decision
+        ("AU", "au-osa-77", ""),  # this law's 24 hours run from the authority's notice
+        ("US-CA", "us-ca-22671", ""),  # this law's 48 hours are for confirming receipt
+        ("JP", "jp-platform", ""),  # this law's 7 days are for telling the decision
     ],
 )
 def test_hours_are_named_only_if_they_run_from_notice_to_removal(
@@ -242,7 +244,7 @@ def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
     assert route_ids(ranking) == [
         "hash-stopncii",
         "pk-peca-21",
-    ]  # the hash bank only stops later uploads
+    ]  # a hash bank does not reach the copy in the chat; it only stops later uploads
     assert "check with a help line" in ranking.others[1].notes
     assert ranking.why.startswith("A help line comes first")
 
@@ -307,7 +309,7 @@ def test_any_ranking_has_only_applicable_routes_with_verified_ones_first(
 ) -> None:
     ranking = rank_routes(case_with_sightings(situation, *reach), day, day)
     routes = [ranked.route for ranked in ranking.ranked]
-    assert len({route.family for route in routes}) == len(routes)  # one version of each law
+    assert len({route.family for route in routes}) == len(routes)  # at most one version per law
     assert all(route.is_in_force(day) and not route.for_children for route in routes)
     assert ranking.first is None or ranking.first.route.verified
     flags = [route.verified for route in routes]

@@ -37,7 +37,9 @@ def plan_for(row: dict[str, Any]) -> Plan:
 
 
 def help_ids(plan: Plan) -> set[str]:
-    """Return the ids of verified help lines, or of the step to tell somebody if there are none."""
+    """Return the ids of verified help lines. If there are none, return the id of the step that says
+    to tell somebody.
+    """
     contacts = plan.hand_over.contacts if plan.hand_over else ()
     lines = {step.route for step in plan.steps if step.kind == HELP_LINE_KIND and step.verified}
     return (lines | {line.id for line in contacts}) or {"ladder-threat-step_01"}

@@ -102,7 +102,7 @@ def test_stamp_without_certificates_needs_the_signer_in_the_trusted_file() -> No
 
 @needs_public_tokens
 def test_added_certificates_do_not_change_the_result() -> None:
-    """The signature does not cover the added certificates, but it names the signer."""
+    """The signed part of the token names the signer, but does not cover the added certificates."""
     genuine = verify_public_token("test_tsa", "response.tsr", b"hello")
     assert verify_public_token("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
     with pytest.raises(InvalidTimestamp):
@@ -307,7 +307,7 @@ def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917
 def test_replayed_answer_is_refused(
     authority: HttpTimestampAuthority, local_authority: LocalStampAuthority
 ) -> None:
-    replayed = cached_stamp(authority).token  # for the same manifest, with another nonce
+    replayed = cached_stamp(authority).token  # its manifest is the same, but not its nonce
     with (
         run_server(fixed_answer_server(200, REPLY_MEDIA_TYPE, replayed)) as url,
         httpx.Client() as client,

@@ -76,7 +76,8 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
     def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    new_message_name(ana.device)  # sets the name index's flag, which no undo clears
+    # This call sets a flag of the name index. Undoing a message does not clear the flag.
+    new_message_name(ana.device)
     before = vault_records(ana)
     with pytest.raises(SendingUndone):
         send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
@@ -144,7 +145,9 @@ def test_undo_window_can_end_with_a_later_command(friends: Network, ana: Person)
 def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     friends: Network, ana: Person
 ) -> None:
-    """The program crashes at one point after another; each sealed message leaves once."""
+    """The program crashes at every point at which it can crash while it seals a message. Each
+    sealed message leaves exactly once.
+    """
     crash_point, finished = 0, False
     while not finished:
         before = friends["ben"].received_count()
@@ -173,7 +176,9 @@ def _seal_only(ana: Person, device: object) -> None:
 def test_a_clock_set_back_does_not_extend_an_undo_window(
     friends: Network, ana: Person, days: int
 ) -> None:
-    """The clock was two days ahead when the message was written, or is set back two days later."""
+    """In one case, the clock is two days ahead while the message is written, and is then corrected.
+    In the other case, the clock is right at first, and is then set back by two days.
+    """
     right = friends.clock.moment
     friends.clock.moment = right + timedelta(days=max(days, 0))
     with pytest.raises(WaitsInOutbox):

@@ -17,7 +17,7 @@ from tests.deterministic import SeededRandomSource
 from tests.serving.certificates import CertificateFiles, write_certificate_files
 
 PAYLOAD = SeededRandomSource().token(3_000_000)
-UNCOUNTED_BYTES_MAX = 1 << 20  # for up to two portions and both sockets' buffers
+UNCOUNTED_BYTES_MAX = 1 << 20  # at least the size of two portions and both sockets' buffers
 
 
 class FakeTlsTransport:

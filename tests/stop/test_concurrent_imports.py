@@ -24,7 +24,7 @@ DATABASE_KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
 class BankStoreAtBarrier(BankStore):
-    """A bank store whose look-up waits until both imports have looked up the hashes."""
+    """A bank store whose look-up returns only after both imports have looked up the hashes."""
 
     barrier = threading.Barrier(2)
 

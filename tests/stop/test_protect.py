@@ -168,7 +168,7 @@ def test_record_is_kept_only_if_a_request_may_have_arrived(
         gate_setup.protect(her_picture)
     assert all_protections(gate_setup.device) == ()
     gate.receives_next = True
-    for _ in range(2):  # NoConnection at the second try says nothing about the first request
+    for _ in range(2):  # the second try fails, but the first request may have arrived
         with pytest.raises(RegistrationUnanswered):
             gate_setup.protect(her_picture)
     assert len(all_protections(gate_setup.device)) == 1

@@ -34,7 +34,7 @@ def test_printing_to_a_full_disk_raises_incomplete_output(
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
             print_answer()
-        # Receives the output that the full device refused.
+        # When ``full`` is closed, the output that the full device refused goes to /dev/null.
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), full.fileno())
 

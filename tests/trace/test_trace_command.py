@@ -94,7 +94,7 @@ def test_one_file_gives_one_json_object_and_a_folder_one_per_file(
 def test_error_message_names_the_unreadable_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
 ) -> None:
-    del copies  # used only so that the device has marked something
+    del copies  # needed only so that the device has marked something
     found = tmp_path / "found"
     found.mkdir()
     (found / "empty.jpg").write_bytes(b"")
@@ -120,7 +120,7 @@ def test_exit_status_of_several_files_is_the_best_one(
     assert run_trace(bad, unmarked)[0] == EXIT_NO
     assert run_trace(bad, unmarked, copies["ben"])[0] == EXIT_YES
     status, lines, _ = run_trace(bad, tmp_path / "missing.jpg")
-    assert status == 7  # all failed: the exit status for the first file's error
+    assert status == 7  # no file was traced: the status is that of the first error
     assert [line["error"] for line in lines] == ["IncompletePicture", "NoSuchFile"]
 
 

@@ -45,7 +45,7 @@ def marked_copies() -> tuple[Device, dict[str, bytes]]:
 
 @pytest.fixture(scope="module")
 def originals(marked_copies: tuple[Device, dict[str, bytes]]) -> OriginalsCache:
-    """Return a cache that several traces share, as when a folder is traced."""
+    """Return a cache of originals. Several traces share it, as they do when a folder is traced."""
     return OriginalsCache(marked_copies[0].read_picture)
 
 

@@ -78,7 +78,7 @@ def test_key_bundle_forged_or_swapped_by_the_relay_is_rejected(network: Network)
     wrongly_signed = replace(mine, master=others.master, signature=others.signature)
     forged = [write_key_bundle(wrongly_signed), own_device(thief.device).card]
     with pytest.raises(ValueError, match="not what the specification allows"):
-        write_key_bundle(added)  # the newest list does not contain the added certificate
+        write_key_bundle(added)  # the added certificate is not on the newest list
     ana.send(SMALL_PICTURE, ben)
     for bundle in forged:
         with ben.courier.replace_calls(key_bundle=key_bundle_trick(bundle, ana)):
@@ -159,7 +159,9 @@ def fork_device_list(ana: Person, ben: Person) -> None:
 def test_split_view_of_two_people_is_detected_from_their_messages(
     network: Network,
 ) -> None:
-    """Ben and Caro have different lists of Ana's; Caro's message to both names the one she has."""
+    """Ben and Caro have different device lists of Ana. Caro's message to Ana and Ben names the list
+    that Caro has.
+    """
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
     fork_device_list(ana, ben)
     me = own_device(ana.device)
@@ -192,7 +194,7 @@ def test_unproven_claim_of_another_list_freezes_nobody(network: Network) -> None
 
 
 def store_false_epoch(liar: Person, contact_name: str, epoch: int) -> None:
-    """Store a false device list of this epoch for a contact in the liar's vault."""
+    """In the liar's vault, store a false device list of a contact. The list has this epoch."""
     known = contact_named(contact_name, liar.device)
     other = replace(known.person, epoch=epoch, head=b"f" * 32)
     store_contact(replace(known, person=other), liar.device)
@@ -202,7 +204,8 @@ def store_false_epoch(liar: Person, contact_name: str, epoch: int) -> None:
 def test_claim_of_a_distant_epoch_does_not_block_the_real_list(network: Network) -> None:
     """Caro names a list of Ana's that does not exist.
 
-    Ana's next message to Ben names her real new list, and Ben accepts it once her relay shows it.
+    Ana's next message to Ben names Ana's real new list. Ben's device accepts this list as soon as
+    Ana's relay shows it.
     """
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
     store_false_epoch(caro, "ana", 2**40)

@@ -265,7 +265,9 @@ def peer_xwing_key_count(person: Person) -> int:
 def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     ana: Person, ben: Person
 ) -> None:
-    """docs/spec/letter.md section 5: an older key is kept while a letter to it may still arrive."""
+    """A device keeps an older key while a letter that was sealed to this key may still arrive
+    (docs/spec/letter.md, section 5).
+    """
     ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda _: [])):
         ben.send(SMALL_PICTURE, ana)  # this letter contains Ben's next key
@@ -311,7 +313,7 @@ def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben:
     ana.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 1
     lost, _ = sorted(query_sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
-    assert lost.copies[0].state is EnvelopeState.EXPIRED  # the relay has no such message
+    assert lost.copies[0].state is EnvelopeState.EXPIRED  # the relay does not have this message
 
 
 def test_failed_acknowledgement_loses_no_letter(ana: Person, ben: Person) -> None:

@@ -1,4 +1,4 @@
-"""Tests of channel filters: adjoints, blur, sharpening, unchanged pictures, covered areas."""
+"""Tests of channel filters: adjoints, blur, sharpening, unchanged pictures, uncovered areas."""
 
 import cv2
 import numpy as np

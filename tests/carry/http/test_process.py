@@ -1,4 +1,4 @@
-"""Tests over HTTP: a killed, a stopped and a full relay, a large blob, and refused servers."""
+"""Tests of relays over HTTP: a kill, SIGTERM, a full disk, a large blob, and refused servers."""
 
 import signal
 import ssl
@@ -90,7 +90,9 @@ def all_waiting_envelopes(
 
 @pytest.mark.threat("relay-killed")
 def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """After three kills with four senders each, every acknowledged envelope is there once."""
+    """The relay is killed three times while four senders post. Afterwards the relay has every
+    acknowledged envelope exactly once.
+    """
     message = SampleMessage(until=in_three_days(), sealed=SeededRandomSource().token(4096))
     senders: list[Sender] = []
     for round_number in range(3):
@@ -105,7 +107,7 @@ def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None
             threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
                 thread.start()
-            # Short, as a mailbox holds at most 2,000 messages.
+            # The pause is short, since a mailbox holds at most 2,000 messages.
             time.sleep(0.2 + 0.13 * round_number)
             process.send_signal(signal.SIGKILL)
             for thread in threads:

@@ -51,7 +51,7 @@ def message(relay: Relay) -> SampleMessage:
 
 @pytest.fixture
 def set_limit(monkeypatch: pytest.MonkeyPatch) -> SetLimit:
-    """Return a function that sets a limit of mailboxes for the test."""
+    """Return a function that sets one of a mailbox's limits for the test."""
     return lambda name, value: monkeypatch.setattr(f"entrenous.carry.send_tokens.{name}", value)
 
 
@@ -154,7 +154,7 @@ def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -
 def test_shares_of_fetched_messages_count_against_the_limit(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """At the limit, a message without a share is still accepted."""
+    """A mailbox with the maximum number of shares still accepts a message without a share."""
     set_limit("SHARES_PER_MAILBOX_MAX", 2)
     accepted = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
     for one in accepted:
@@ -173,7 +173,7 @@ def test_shares_of_fetched_messages_count_against_the_limit(
 def test_shares_beyond_a_groups_limit_are_refused(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A used-up group keeps no shares and is never full."""
+    """A group without openings left keeps no shares, so the group's limit refuses no message."""
     set_limit("SHARES_PER_GROUP_MAX", 2)
     first, second, third = (envelope_with_share(message, group=message.group) for _ in range(3))
     for one in (first, second):

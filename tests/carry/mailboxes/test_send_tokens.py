@@ -160,7 +160,9 @@ def test_batch_of_repeated_or_too_many_tokens_is_invalid(batch_size: int) -> Non
 def test_single_use_token_claims_few_prekeys(
     message: SampleMessage, relay: Relay, clock: SettableClock
 ) -> None:
-    """A claim whose answer was lost may be repeated, but only a few times an hour."""
+    """A device may repeat a claim if the answer was lost. With a single-use token, it may do so
+    only a few times an hour.
+    """
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))

@@ -74,7 +74,7 @@ def require_more_free_space(settings: RelaySettings, _: Path) -> RelaySettings:
 def enlarge_database(settings: RelaySettings, _: Path) -> RelaySettings:
     free = free_bytes(settings.data)
     with (settings.data / "mail.db").open("r+b") as mail:
-        mail.truncate(free * 6 // 10)  # sparse: the added bytes take no disk space
+        mail.truncate(free * 6 // 10)  # the added bytes take no disk space (a sparse file)
     return settings
 
 

@@ -29,7 +29,7 @@ COUNT_BLOCKED_LOCK_REQUESTS = (
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
-    """Return the URL of a database with the parameter as its default isolation level."""
+    """Return the URL of a new database whose default isolation level is the fixture's parameter."""
     url = postgres.create_database()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname

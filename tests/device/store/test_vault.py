@@ -450,7 +450,7 @@ CHANGES = st.lists(st.tuples(TABLES, KEYS, st.none() | st.binary(max_size=40)), 
 
 
 class VaultComparison(RuleBasedStateMachine):
-    """The same changes to a vault on disk and to one in memory leave equal records and files."""
+    """A vault on disk and a vault in memory have equal records and files after the same changes."""
 
     blobs = Bundle("blobs")
 

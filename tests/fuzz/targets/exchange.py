@@ -78,7 +78,7 @@ def _is_well_formed(result: RecordsAndRefusals) -> bool:
 
 
 def _advances_or_ends(number_and_gap: tuple[int, int]) -> bool:
-    """Given that 38 to 41 are missing, return whether reading goes past 41 or ends there."""
+    """Return whether the reader continues after 41 or ends at 41; numbers 38 to 41 are missing."""
     number, missing = number_and_gap
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 

@@ -1,4 +1,4 @@
-"""Targets for hooks: request bodies and paths, mail messages, a gate's replies (docs/gate.md)."""
+"""Targets for hooks: bodies and paths of requests, mail, and a gate's replies (docs/gate.md)."""
 
 from typing import Final
 from urllib.parse import unquote
@@ -53,7 +53,7 @@ def _path_and_is_checked(untrusted: bytes) -> tuple[str, bool]:
 
 
 def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
-    """Return False if a server would read the covered path, although the gate is not asked."""
+    """Return False if a server would read a covered path, but the gate would not be asked."""
     path, is_checked = read
     return is_checked or not any(
         map(is_covered, paths_read_by_java(path) | paths_read_by_python(path))
@@ -61,7 +61,7 @@ def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
 
 
 def _is_safe_answer(answer: GateAnswer) -> bool:
-    """Return whether an answer without a case means HOLD, and case and secret are printable."""
+    """Return whether case and secret are printable ASCII, and the action without a case is HOLD."""
     case_and_secret = answer.case + answer.secret
     return (
         (bool(answer.case) or answer.action is GateVerdict.HOLD)

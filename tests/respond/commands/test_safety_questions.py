@@ -79,7 +79,7 @@ def test_maybe_watched_counts_as_yes_and_after_a_typo_the_question_is_repeated(
     assert status == 0
     assert err.count("This answer was not understood") == 2
     assert "Your phone or accounts may be watched" in err
-    assert "may have been, under 18" not in err  # The question about age was not answered.
+    assert "may have been, under 18" not in err  # the person stopped at the question about age
 
 
 def test_unsafe_person_sees_help_of_the_place_first(

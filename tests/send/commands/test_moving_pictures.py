@@ -17,7 +17,7 @@ ANIMATION_HINT = (
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
-    """Add an animated GIF of two frames and a still one."""
+    """Add an animated GIF with two frames, and a GIF that is not animated."""
     with Image.open(cli.folder / "beach.jpg") as beach:
         turned = beach.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         beach.save(cli.folder / "anim.gif", save_all=True, append_images=[turned])

@@ -188,8 +188,8 @@ def test_linking_waits_until_all_devices_have_moved(network: Network) -> None:
 
 @pytest.mark.slow
 def test_linking_fails_if_another_device_moved_meanwhile(network: Network) -> None:
-    """The phone moves while Ana compares the pictures of the linking; the laptop fetches before
-    Ana confirms.
+    """The phone moves while Ana compares the pictures that the linking shows. The laptop learns of
+    the move before Ana confirms the linking.
     """
     ana, phone, tablet = network["ana"], network["phone"], add_blank_device(network, "tablet")
     prepare_move(phone, ana)
@@ -291,7 +291,9 @@ def test_lost_device_cannot_delete_the_former_mailbox_of_another_device(network:
 
 @pytest.mark.slow
 def test_abandoned_move_makes_devices_unready(network: Network) -> None:
-    """Mailboxes announced for one relay no longer count after a move to another relay."""
+    """Ana's devices prepare mailboxes at the third relay, but then move to another relay. The
+    mailboxes at the third relay then no longer count.
+    """
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone, url=THIRD_RELAY_URL)
     prepare_move(ana, phone)
@@ -335,7 +337,9 @@ def test_mailboxes_announced_before_a_loss_do_not_count(
 
 @pytest.mark.slow
 def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(network: Network) -> None:
-    """The phone goes offline before it has announced that it is no longer ready."""
+    """The phone has stopped announcing its mailbox, but the laptop does not know this yet. The
+    laptop moves, and the phone can still follow.
+    """
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     cancel_move(ana.device)
@@ -466,4 +470,4 @@ def test_older_list_with_a_local_relay_address_is_ignored(monkeypatch: pytest.Mo
     flush_outbox(mallory.device)
     catch_up(ana)
     assert tokens_for_peer(ana, mallory).place is None
-    assert take_undecryptable_count(ana.device) == 0  # a local address is ignored without an error
+    assert take_undecryptable_count(ana.device) == 0  # only the address in the letter was ignored

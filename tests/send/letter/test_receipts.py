@@ -68,7 +68,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (before,) = copy_states(ana)
-    assert (before.state, before.signed) == ("delivered", False)  # reported by the relay only
+    assert (before.state, before.signed) == ("delivered", False)  # only the relay reported this
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -136,7 +136,7 @@ def mark_anas_keys_unknown(person: Person) -> None:
 
 
 def receipt_maker_with(**fields: Any) -> Any:
-    """Return a ``_make_receipt`` that changes these fields after computing the receipt's leaf."""
+    """Return a ``_make_receipt`` that replaces ``fields`` after computing the receipt's leaf."""
     honest = receipts._make_receipt
 
     def make_changed_receipt(*arguments: Any) -> Any:

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana, who has a laptop and a tablet, and Ben at the same relay."""
+    """Return ``network_of_three()``, in which Ana also has a linked tablet."""
     network = network_of_three()
     tablet = add_linked_device(network, network["ana"], "tablet", "tablet")
     catch_up(network["ben"], tablet, network["ben"])
@@ -218,7 +218,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Networ
 
 
 def test_a_refused_lent_token_loses_no_message(network: Network) -> None:
-    """The relay refuses the lent token, as it may after the lending device was lost."""
+    """The relay refuses the lent token. This may happen after the lending device was lost."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     removed_tokens = drop_tokens(tablet, ben)
     lend_tokens_to(ana, tablet, ben)

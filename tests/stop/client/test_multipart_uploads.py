@@ -101,7 +101,7 @@ EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
             build_form((FILE_HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")),
             FORM_TYPE,
         ),
-        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),  # one header twice
+        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),  # repeats its header
         (
             build_form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")),
             FORM_TYPE,

@@ -54,7 +54,7 @@ def test_commands_without_lookup_do_not_read_a_damaged_index(
     gate_cli: GateCli, damaged_base: Path, arguments: tuple[str, ...]
 ) -> None:
     damaged, before = damaged_base.read_bytes(), damaged_base.stat()
-    # Root can read the file all the same; the comparisons below detect a repair.
+    # Root can still read the file. If the command repairs the file, the comparisons below differ.
     damaged_base.chmod(0)
     assert gate_cli(*arguments)[0] == 0
     damaged_base.chmod(0o600)

@@ -68,7 +68,7 @@ def cli(
     platform: Platform,
     clip_and_sound_files: dict[str, bytes],
 ) -> Iterator[CommandLine]:
-    """Yield a command line with Ana's device, whose requests to any gate reach ``platform``."""
+    """Yield a command line with Ana's device. Its requests to any gate reach ``platform``."""
     app = gate_app_of(platform)
     monkeypatch.setattr(
         registration_client,
@@ -316,7 +316,7 @@ def test_protect_asks_about_age_and_then_once_per_kind_of_file(
     monkeypatch.setattr("typer.prompt", answer_prompt)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     result = cli.run("ana", "protect", "--message", message_id, *GATE_OPTIONS, "--json")
-    assert (result.status, len(asked)) == (3, 3)  # age, then the sound, then the picture
+    assert (result.status, len(asked)) == (3, 3)  # asked about age, sound and picture
     assert [one["kind"] for one in json.loads(result.out)["claims"]] == ["pdq"]
     assert [f"File {number} of the message" in result.err for number in (1, 2, 3)] == [
         True,

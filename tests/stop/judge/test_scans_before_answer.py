@@ -26,7 +26,7 @@ def large_picture(her_picture: Any) -> Any:
 
 
 def recording_platform(gate_setup: GateSetup) -> PlatformWithSides:
-    """Return a platform, and a list to which each decoding adds the requested side in pixels."""
+    """Return a platform and a list. Each decoding appends the requested minimum side, in pixels."""
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -75,7 +75,7 @@ def test_small_picture_with_a_border_is_decoded_once(
 def test_scan_for_parts_decodes_more_pixels(gate_setup: GateSetup, large_picture: Any) -> None:
     platform, sides = recording_platform(gate_setup)
     gate_setup.protect(large_picture, parts=True)
-    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # loads the parts
+    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # this look-up loads parts
     cut = large_picture[large_picture.shape[0] // 5 :, large_picture.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [PART_COMPARISON_SIDE_PX_MIN])

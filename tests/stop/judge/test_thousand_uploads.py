@@ -1,4 +1,7 @@
-"""A thousand uploads of one picture (or, on PostgreSQL, at least a hundred) are one review item."""
+"""Many uploads of one picture are one review item.
+
+There are a thousand uploads, but on PostgreSQL only a hundred, except in ``make nightly``.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,7 +75,7 @@ def test_flood_of_uploads_of_one_picture_is_one_item(
     )
     released = release_case(first.case, platform)
     decided = {first.case, *released.also}
-    for _ in range(len(encodings) - 1):  # encodings with other hashes may be other items
+    for _ in range(len(encodings) - 1):  # an encoding with another hash may be a separate item
         if (other_picture := next_review(platform)) is not None:
             decided |= {other_picture.case, *release_case(other_picture.case, platform).also}
     assert decided == {one.case for one in decisions}

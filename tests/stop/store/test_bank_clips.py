@@ -44,7 +44,7 @@ def video_claim(claim_id: str) -> Claim:
 
 
 def sound_print(seed: int, word_count: int = 60) -> SoundPrint:
-    """Return a sound of pseudorandom words that are the same for the same seed."""
+    """Return a sound made of pseudorandom words. The same seed always gives the same sound."""
     words = (hash((seed, number)) * 2654435761 % 2**32 for number in range(word_count))
     return SoundPrint(b"".join(one.to_bytes(4, "big") for one in words))
 
@@ -84,7 +84,7 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(gate: Stores) -> No
     gate.bank.register(Registration(video_claim("v"), video=VIDEO_PRINT))
     gate.bank.add_upload_hashes([ClaimId("v")], HASH_3, confirmed=True)
     (number,) = [one.number for one in gate.bank.entries(0) if (one.bits, one.part) == (HASH_3, 0)]
-    # For this hash, the claim counts as confirmed.
+    # For HASH_3, the claim counts as confirmed.
     confirmed = replace(video_claim("v"), state=ClaimState.CONFIRMED)
     assert gate.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
     assert gate.bank.whole_picture_hashes_of(ClaimId("v")) == (HASH_3,)
@@ -185,7 +185,7 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(gate: Stores) -> None
         assert len(index.find_matching_sounds(wanted)) == (1 if seed < 5 else 0)
         if seed == 3:
             gate.bank.withdraw(ClaimId("1"))
-            # The withdrawn sound is still in the index, which has not been rebuilt since.
+            # The index was not rebuilt after the withdrawal, so it still contains the sound.
             assert len(index.find_matching_sounds(wanted)) == 1
     for seed in (2, 3, 4, 5):
         (found,) = index.find_matching_sounds([SoundVariant("as it is", sound_print(seed).words)])

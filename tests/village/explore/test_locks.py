@@ -48,7 +48,7 @@ from tests.village.explore.relay import RowStates
 pytestmark = pytest.mark.slow
 
 EVENT_COUNT = 12
-#: Two alternating guesses: the relay recognises a repeated guess by the bytes.
+#: Guesses alternate between these two. The relay recognises a repeated guess by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 
@@ -72,7 +72,7 @@ class SearchState(NamedTuple):
 
 
 class LockModel:
-    """The production rules of the lock, each of them run once on each state of the rows."""
+    """Runs the production rules of the lock: each rule once for each state of the relay's rows."""
 
     def __init__(self) -> None:
         self.rows = RowStates()
@@ -135,7 +135,7 @@ class LockModel:
     def _check_and_record(
         self, action: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
     ) -> None:
-        """Check that the rules followed the state table."""
+        """Check that the rules followed the state table, and record the transition."""
         if refused is WrongToken:
             assert (action.split(maxsplit=1)[0], after) == (
                 "guess",
@@ -150,7 +150,7 @@ class LockModel:
             assert refused in (
                 LOCK_REFUSALS[state, event],
                 NoSuchMailbox,
-            )  # the mailbox is checked first
+            )  # a missing mailbox is reported first
             assert after == before
         elif action != "close" or before is not None:
             assert lock_state(after) is LOCK_TRANSITIONS[state, event]
@@ -209,7 +209,7 @@ def test_no_event_sequence_answers_an_eleventh_guess() -> None:
 
 
 def test_search_detects_a_limit_that_is_not_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The removed rule refuses guesses once no tries are left."""
+    """The test removes the rule that refuses guesses when no tries are left."""
     monkeypatch.setattr(device_lock, "next_lock_state", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
         search(EVENT_COUNT)

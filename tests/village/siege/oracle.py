@@ -84,7 +84,7 @@ class Oracle:
     def _sent_message(
         self, received: ReceivedMessage, person: Participant
     ) -> tuple[Message, CopyDelivery] | None:
-        """Return the message and its copy in the sender's own vault, or None if there is none."""
+        """Return the message and its copy from the sender's vault, or None if one is missing."""
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
@@ -152,7 +152,7 @@ class Oracle:
             self._check_first_opening(self._opening(device, before), person, before, copy.envelope)
 
     def _opening(self, device: str, before: ReceivedMessage) -> str:
-        """Return the ID of the opening: its unfinished attempt, or else the device."""
+        """Return an ID of the opening: the attempt if it is unfinished, otherwise the device."""
         attempt = before.attempt
         is_unfinished = (
             attempt and (before.envelope, attempt) not in self.network.adversary.finished_attempts

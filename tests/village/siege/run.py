@@ -236,7 +236,9 @@ class Siege:
             self._attempt("forgets", person, lambda: forget_contact(name, person.device))
 
     def unlock(self, person: Participant) -> None:
-        """Request the relay's part of the key; then report the unlock, or manage the lock."""
+        """Request the relay's part of the key. Then report the unlock, or send all requests that
+        manage the lock.
+        """
         courier, random_source = person.device.courier, person.device.random_source
         lock = lock_of_device(person)
         self._attempt(
@@ -253,7 +255,7 @@ class Siege:
             self._attempt("looks after the lock", person, lambda: manage_lock(person))
 
     def delete_mailbox(self, person: Participant) -> None:
-        """Sometimes delete the mailbox with a close token; the device continues to use it."""
+        """Sometimes delete the mailbox by close token. The device continues to use the mailbox."""
         if self.rng.random() < 0.2:
             self._attempt("leaves", person, lambda: delete_mailbox(person))
 
@@ -282,7 +284,7 @@ STEP_WEIGHTS: Final[dict[Step, int]] = {
     Siege.delete_mailbox: 1,
     Siege.advance_clock: 4,
 }
-# Calls to tamper with more often, and steps to take more often.
+# A plan names the calls to tamper with more often, and the steps to take more often.
 Plan = tuple[frozenset[str], frozenset[Step]]
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),

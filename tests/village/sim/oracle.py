@@ -184,7 +184,7 @@ class Oracle:
     # --- the end --------------------------------------------------------------------------------
 
     def check_final_state(self, now: datetime) -> None:
-        """Check that all messages have arrived, after faults have stopped and all have fetched."""
+        """Check, after the last fault and the last fetch, that all messages have arrived."""
         for host in self.hosts.values():
             for table in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
                 if host.vault.memory_store.keys(table):
@@ -197,7 +197,7 @@ class Oracle:
         copy_label = f"{sender.name}'s {message.name} for {copy.to}"
         to = self._host_of(copy)
         if copy.departure is SendState.REFUSED:
-            return  # run.py checks the reason of the refusal
+            return  # run.py checks why the copy was refused
         key = inbox_key(sender.me.person.id, copy.message)
         came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
