@@ -75,7 +75,7 @@ def test_export_and_import_between_two_homes(
     assert "The archive contains nothing that is new here." in capsys.readouterr().out
 
 
-def test_full_disk_during_import_leaves_no_file(
+def test_file_left_by_an_import_on_a_full_disk_is_deleted_by_the_next_command(
     exported_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The import fails after it has written a file, which the next command deletes."""

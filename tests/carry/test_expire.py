@@ -380,7 +380,7 @@ def test_id_withdrawn_before_its_post_is_stored_for_an_hour(
 
 
 @pytest.mark.parametrize("days", [29, 30])
-def test_unknown_id_is_refused_for_an_hour_only_if_the_last_restore_was_thirty_days_ago(
+def test_end_of_a_refusal_is_stated_only_if_the_last_restore_was_thirty_days_ago(
     relay: Relay, clock: SettableClock, days: int
 ) -> None:
     """For thirty days after a restore, an unknown envelope may have been posted and opened after

@@ -336,7 +336,7 @@ def test_mailboxes_announced_before_a_loss_do_not_count(
 
 
 @pytest.mark.slow
-def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(network: Network) -> None:
+def test_phone_that_stopped_announcing_its_mailbox_still_follows_a_move(network: Network) -> None:
     """The phone has stopped announcing its mailbox, but the laptop does not know this yet. The
     laptop moves, and the phone can still follow.
     """
