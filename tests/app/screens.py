@@ -66,7 +66,7 @@ def save_screenshots(chosen: Collection[str], folder: Path) -> None:
         for state, _ in visit_states(all_states(story), story.ana):
             for scheme in COLOUR_SCHEMES if state in chosen else ():
                 apply_presentation(page, PRESENTATIONS[scheme])
-                page.evaluate("scrollTo(0, 0)")  # the bar is drawn where the page is scrolled to
+                page.evaluate("scrollTo(0, 0)")  # puts the bar at the top of the screenshot
                 _save_upper_part(
                     page.screenshot(full_page=True), folder / screenshot_name(state, scheme)
                 )

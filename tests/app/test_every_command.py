@@ -17,7 +17,7 @@ _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
 def command_names(group: Any, *group_names: str) -> Iterator[str]:
-    """Yield each command with the names of its groups. All lessons together are ``learn``."""
+    """Yield each command after the names of its groups; all lessons count as one, ``learn``."""
     for name in group.list_commands(None):
         found = group.get_command(None, name)
         words = (*group_names, name)

@@ -47,7 +47,7 @@ def open_two_devices(folder: Path, browser: Browser, mode: Mode) -> Iterator[Two
 def test_new_phone_is_linked_then_lost_and_revoked(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
-    """With script, the answer "different" links nothing, and a sheet revokes the old device."""
+    """If scripts run, the answer "different" and the recovery sheet are also tested."""
     with open_two_devices(tmp_path, browser, mode) as devices:
         if mode != "no-script":
             _check_answer_different_links_nothing(devices)
@@ -136,7 +136,7 @@ def _revoke_lost_phone(devices: TwoDevices) -> None:
 
 
 def _revoke_old_device_by_recovery_sheet(devices: TwoDevices, browser: Browser) -> None:
-    """Make a recovery sheet on the old device, and with it revoke that device on a third one."""
+    """Make a recovery sheet on the old device; use it on a third device to revoke the old one."""
     text = _make_sheet(devices)
     with open_app(browser, devices.folder / "third") as page:
         third = Walker(page)

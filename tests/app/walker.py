@@ -25,7 +25,7 @@ MODE_PARAMETERS = pytest.mark.parametrize(
 )
 _CASE_ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
-#: Returns how many times Tab can be pressed without checking the focus after each press.
+#: This script returns a number of presses of Tab that cannot move the focus past the target.
 _COUNT_TABS = """target => {
   const at = document.activeElement, follows = Node.DOCUMENT_POSITION_FOLLOWING;
   const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
@@ -145,8 +145,8 @@ class Walker:
     def _activate_and_wait(self, target: Locator) -> None:
         """Press an element that leads to another page, and wait until that page has loaded.
 
-        A click waits for the navigation. A key press does not, and the script of the new page would
-        take the focus from the element that is used next.
+        A click waits for the navigation, but a key press does not. Without a wait, the script of
+        the new page would take the focus from the element that is used next.
         """
         if self.mode != "keyboard":
             target.click()

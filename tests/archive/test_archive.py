@@ -173,7 +173,7 @@ def test_import_into_a_vault_on_disk_restores_the_files(
             exchange.kept_name, exchange.ana
         )
         before = {file.name for file in (tmp_path / "files").iterdir()}
-        # The text and the picture of the kept message.
+        # These files are the text and the picture of the kept message.
         assert sum(name.endswith(".age") for name in before) == 2
         again = export_tar(fresh)
         assert import_tar(again, fresh).has_nothing_new
@@ -199,7 +199,7 @@ def test_archive_contains_no_secrets_for_impersonation_or_opening(
     withdraw_tokens = [
         copy.withdraw_token for one in query_sent_messages(exchange.ana) for copy in one.copies
     ]
-    assert withdraw_tokens[0].reveal() in exchange.tar  # the archive contains withdraw tokens
+    assert withdraw_tokens[0].reveal() in exchange.tar
 
 
 def test_unopened_and_view_limited_messages_are_not_archived(exchange: ArchivedExchange) -> None:
@@ -278,7 +278,7 @@ def test_imported_contacts_keep_their_keys_and_need_a_new_invite_link(
         before.person,
     )  # Ben is not added a second time
     name = new.send(SMALL_PICTURE, ben).name
-    fetch_messages(ben.device)  # the newest message may be from another test
+    fetch_messages(ben.device)  # may also fetch messages that other tests sent
     assert open_message(name, ben.device).files
 
 

@@ -72,7 +72,7 @@ def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> 
 def test_files_of_the_age_test_kit_open_or_are_refused(
     public_vectors: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    """Files of C2SP/CCTV with a passphrase open or fail as it states; armored ones always fail."""
+    """Files with a passphrase open or fail as C2SP/CCTV states, but armored files always fail."""
     opened, refused = 0, 0
     for path in sorted((public_vectors / "age").iterdir()):
         header, _, file = path.read_bytes().partition(b"\n\n")

@@ -85,7 +85,8 @@ class Baseline:
     """Durations and covered lines of the tests without a mutant."""
 
     seconds: dict[str, float] = field(default_factory=dict)  # of each passing test
-    covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)  # tests by file and line
+    # The tests that run each line, by file and line number.
+    covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)
 
     def tests_for(self, place: Place) -> dict[str, float]:
         """Return the tests that run the changed lines, with durations, the quickest file first."""
@@ -112,9 +113,10 @@ def _group_by_file(tests: dict[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The result of running ``tests`` tests on a mutant.
+    """The result of running tests on a mutant; ``tests`` is their number.
 
-    ``killer`` is the first test that failed, "time" if there was no result, or empty if all passed.
+    ``killer`` is the first test that failed. It is "time" if the tests ended without a result or
+    took too long, and empty if all tests passed.
     """
 
     mutant: Mutant
@@ -163,7 +165,7 @@ class _TrialPlugin:
 
 
 class _CoveragePlugin:
-    """A pytest plugin that records the lines that each test runs, and its duration."""
+    """A pytest plugin that records each test's duration and the lines that the test runs."""
 
     def __init__(self, coverage: Coverage) -> None:
         self.coverage = coverage

@@ -109,7 +109,7 @@ def _link_urls(lesson: Lesson) -> Counter[str]:
 
 
 def _bold_flags(lesson: Lesson) -> list[bool]:
-    """Return for each block whether it contains bold text."""
+    """Return whether each block contains bold text, in the order of the blocks."""
     return [any(span.strong for span in block.spans) for block in lesson.blocks]
 
 

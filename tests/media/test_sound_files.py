@@ -157,7 +157,7 @@ def test_unsupported_codec_or_sample_rate_is_refused(encoder_arguments: tuple[An
     data = coded(VOICE, 48_000, *encoder_arguments)
     with pytest.raises(UnsupportedSoundCodec):
         read_sound(data)
-    # A supported track beside it is enough.
+    # A file that also has a supported track is accepted.
     read_sound(merge_streams(encoded_voice("mp4"), data, container="matroska"))
 
 

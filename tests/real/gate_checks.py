@@ -65,8 +65,9 @@ def _entry_numbers(platform: Platform) -> list[int]:
 
 
 def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
-    """Yield a fault for each case that is missing, whose decision differs from the gate's
-    answer, or that no longer waits for review although it was held and nobody has decided.
+    """Yield a fault for each case that is missing, or whose decision is not the gate's answer.
+
+    Also yield a fault for each held case that no longer waits, although no reviewer has decided.
     """
     decided = {"confirm", "release"} & {*story.answered_steps, story.step_in_doubt}
     for case, decision in story.decision_by_case.items():

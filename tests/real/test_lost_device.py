@@ -210,7 +210,7 @@ def failed_try_count(ana: DeviceAtRelay) -> int:
 
 @pytest.mark.threat("stolen-device")
 def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtRelay) -> None:
-    """Each unlock by the owner restores ten tries, so a thief can then guess nine more times."""
+    """Each unlock by the owner uses one of ten tries, and restores all. A thief has nine tries."""
     folder_copy = ana.copy_folder("thief")
     assert failed_try_count(ana) == 0
     for guess_count in (9, 1):
@@ -333,7 +333,7 @@ def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: Dev
     for passphrase, other in ((PASSPHRASE, OTHER_PASSPHRASE), (OTHER_PASSPHRASE, PASSPHRASE)):
         with ana.unlock_device(passphrase) as (device, unlocked):
             change_passphrase(unlocked, other, device)
-    # The first token again, as after a restore from a backup.
+    # The relay gets the first token again, as if it was restored from a backup.
     ana.courier.replace_unlock_token(first, address.owner)
     with ana.unlock_device() as (device, unlocked):
         assert not unlocked.part.outdated
@@ -350,7 +350,7 @@ def test_device_missing_from_a_restored_relay_is_unknown_but_not_locked(
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
-            # The first token again, as after a restore from a backup.
+            # The relay loses the mailbox, as if it was restored from an older backup.
             database.execute(f"DELETE FROM {table}")
         database.commit()
     for _ in range(2):
@@ -371,7 +371,7 @@ def test_right_passphrases_use_up_no_tries(ana: DeviceAtRelay) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_right_passphrase_does_not_unlock_a_revoked_device(ana: DeviceAtRelay) -> None:
-    """An earlier copy of the folder is not unlocked either, and a made-up share unlocks neither."""
+    """Neither the folder nor an earlier copy can be opened, even with a made-up relay share."""
     folder_copy, address = ana.copy_folder("thief"), ana.find_address()
     assert address.close is not None
     ana.courier.close_mailbox(ana.url, address.mailbox, address.close)

@@ -1,4 +1,4 @@
-"""An in-memory device that decodes sounds in the process of the test."""
+"""An in-memory device that decodes sounds without a decoder subprocess."""
 
 from dataclasses import replace
 

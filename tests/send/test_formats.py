@@ -20,7 +20,7 @@ from tests.trace.offline_device import trace_picture
 pytestmark = pytest.mark.slow
 
 RECIPIENTS = [RecipientId(name) for name in ("ben", "caro", "dan")]
-# A small strip, so that tracing is quick.
+# A small picture, so that tracing is quick.
 WIDE_PICTURE = Image.fromarray(skimage.data.coffee()[80:280]).resize(
     (360, 120), Image.Resampling.LANCZOS
 )
@@ -75,7 +75,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 }
 
 
-# Without these two, the other formats still cover JPEG, WebP and transparency.
+# Only ``make nightly`` tests these formats. Others also cover JPEG, WebP and transparency.
 NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 

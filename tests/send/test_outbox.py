@@ -163,7 +163,7 @@ def error_trick_at(url: str, error: EntrenousError) -> Trick:
 def test_a_post_that_fails_for_one_mailbox_delays_only_that_mailbox(
     three_people: Network, error: EntrenousError
 ) -> None:
-    """A later letter to the same person is not tried: it must not overtake the first."""
+    """While the first letter to Ben fails, the second is not posted, to keep their order."""
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 

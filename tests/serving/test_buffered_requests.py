@@ -156,7 +156,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     async def scenario() -> None:
         connection = Connection()
         connection.protocol.data_received(PUT_REQUEST)
-        # These arrive before the first request is answered.
+        # Two more requests arrive before the first request is answered.
         connection.protocol.data_received(UNBUFFERED_REQUEST + GET_REQUEST)
         assert await connection.bytes_sent_after_tasks() == b""
         connection.app.answer_next()

@@ -78,7 +78,7 @@ def test_two_people_confirm_a_flood_as_one_item(gate_setup: GateSetup, her_pictu
         for quality in range(40, 47)
     ]
     confirm_case(cases[0], gate_setup.platform, "ana")
-    # Joins the flood after the first confirmation.
+    # This upload joins the flood after the first confirmation.
     judge_upload(jpeg(her_picture, 48), gate_setup.platform)
     assert set(confirm_case(cases[0], gate_setup.platform, "ben").also) >= set(cases[1:])
 

@@ -26,7 +26,7 @@ def half_smooth_picture() -> Pixels:
 
 
 def uniform_masks_and_trial(amplitude: float) -> tuple[list[Plane], Plane]:
-    """Return masks with this amplitude everywhere, and the mark of the fixed trial chips."""
+    """Return masks of this amplitude everywhere and the mark of ``trial_chips`` in these masks."""
     plan = lay_out_chips(600, 400)
     masks = [np.full(band.pixels, amplitude, np.float32) for band in plan.bands]
     return masks, mark_pattern(trial_chips(plan), plan, masks)

@@ -14,7 +14,7 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import SampleMessage, new_relay, run
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

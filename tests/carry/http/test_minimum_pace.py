@@ -38,7 +38,8 @@ async def count_passed_bytes(sizes: Sequence[int], arrival_s: float, storage_s: 
     return total
 
 
-@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
+# asyncio's event loop opens a pair of sockets to wake itself up.
+@pytest.mark.usefixtures("socket_enabled")
 def test_slow_store_does_not_end_an_upload_at_minimum_pace() -> None:
     half = TRANSFER_BYTES_MIN_PER_INTERVAL // 2
     assert asyncio.run(count_passed_bytes([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half

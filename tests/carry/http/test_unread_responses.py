@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 
 def fill_mailbox(count: int, courier: HttpCourier, url: str, until: datetime) -> SampleMessage:
-    """Create a mailbox with ``count`` messages of the largest size; return its SampleMessage."""
+    """Post ``count`` messages of the largest size to a new mailbox; return the SampleMessage."""
     message = SampleMessage(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
     courier.create_mailbox(url, message.mailbox, message.owner)
     courier.register_token(url, message.mailbox, message.owner, message.send_token())
@@ -77,7 +77,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
 def test_connections_with_too_much_unread_data_are_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tls: bool
 ) -> None:
-    """Each of the twelve responses has 850 KiB; socket buffers hold a part, the relay the rest."""
+    """Twelve responses of 850 KiB exceed the socket buffers, so the relay has to hold the rest."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 3 << 20)
     aborted, real_abort = list[LimitedProtocol](), LimitedProtocol.abort
     monkeypatch.setattr(

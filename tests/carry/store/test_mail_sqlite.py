@@ -25,7 +25,7 @@ from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.statements import Query, SqliteStatements
 from tests.carry.relays import NOON
 
-# The event loop's wake-up channel is a socket pair.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 MAILBOX = MailboxId(b"M" * 16)
@@ -120,7 +120,7 @@ def test_every_answer_waits_for_the_disk(
 def test_read_during_a_sync_cannot_write_and_fails_if_the_sync_fails(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such a read runs on the writer's connection, before the next group of transactions."""
+    """A read during a sync runs on the writer's connection, before the next transactions."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     errors = [None, OSError(errno.EIO, "broken")]
 
@@ -211,7 +211,7 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 
 
 def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
-    """Each upload needs these sums; a sum reads only its mailbox's part of an index."""
+    """The relay computes these sums for each upload. Each sum searches a covering index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
         (StoredBlob, ("mailbox", "envelope"), (MAILBOX, None)),
@@ -343,7 +343,7 @@ def test_rewrite_copies_rows_to_no_other_folder(
 
 
 def test_database_is_rewritten_only_after_a_change(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """The first call always rewrites it, because an earlier process may have left deleted rows."""
+    """The first call always rewrites the file: an earlier process may have left deleted rows."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.overwrite_deleted())

@@ -66,7 +66,7 @@ def test_every_type_of_row_gets_its_table(tmp_path: Path) -> None:
 
 
 def test_changed_schema_requires_a_new_version() -> None:
-    """If this fails, increment SCHEMA_VERSION and update the hash; older tables are refused."""
+    """If this test fails, increment SCHEMA_VERSION and update SCHEMA_SHA256."""
     digest = hashlib.sha256(repr(schema_description()).encode()).hexdigest()
     assert (SCHEMA_VERSION, digest) == (7, SCHEMA_SHA256)
 

@@ -1,4 +1,4 @@
-"""The exchange answers almost right paths with 404, not with a redirect."""
+"""The exchange answers 404, and never redirects, if a path is cut short or ends with a slash."""
 
 import httpx
 import pytest

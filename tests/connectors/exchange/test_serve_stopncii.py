@@ -534,7 +534,7 @@ def test_opinions_of_one_request_are_written_in_one_transaction(
     for partner in partners:
         exchange_setup.exchange.opinions.record(partner, stances)
     each = "\n".join(statements).split("COMMIT")
-    assert sum("INSERT INTO" in one for one in each) == 3  # one transaction for each partner
+    assert sum("INSERT INTO" in one for one in each) == 3  # one transaction for each of 3 partners
     assert {exchange_setup.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
     more = {register(exchange_setup, "hers too", fake_hash(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):

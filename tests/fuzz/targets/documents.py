@@ -94,7 +94,7 @@ class FakePath:
 
     @property
     def parent(self) -> "FakePath":
-        """Return this object; readers use only the name of the folder."""
+        """Return this object in place of the folder, because readers use only the folder's name."""
         return self
 
     def read_bytes(self) -> bytes:

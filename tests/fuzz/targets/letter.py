@@ -84,7 +84,7 @@ def _open_sealed_letter(untrusted: bytes) -> HalfOpenedLetter:
 
 
 class OlmReader:
-    """An Olm account, and a session of two other accounts; the session decrypts no input."""
+    """An Olm account, and a session of two other accounts. The session cannot decrypt any input."""
 
     def __init__(self) -> None:
         self._account = new_olm_account()
@@ -111,7 +111,7 @@ class OlmReader:
         return not all(isinstance(one, Malformed) for one in refused)
 
     def seeds(self) -> list[bytes]:
-        """Return a message that begins a session, and two inputs like the Olm message inside it."""
+        """Return a message that begins a session, and two short inputs marked as later messages."""
         session = vodozemac.Session.from_pickle(self._session.reveal().decode(), bytes(32))
         kind, message = session.encrypt(b"inside").to_parts()
         return [bytes([kind]) + message, b"\x01" + message[-60:], b"\x01\x03\x0a\x20" + bytes(60)]

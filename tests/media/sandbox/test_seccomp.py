@@ -11,7 +11,7 @@ ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSE_EPERM = 0x00050000 | errno.EPERM
 REFUSE_ENOSYS = 0x00050000 | errno.ENOSYS
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-# From the kernel's tables, not from our source.
+# These numbers are from the kernel's tables, not from our source.
 CALL_NUMBERS = {
     "x86_64": {
         "read": 0,

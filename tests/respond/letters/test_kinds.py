@@ -140,7 +140,7 @@ def test_complaint_contains_request_answer_and_missed_deadline() -> None:
         "https://pictures.example/p/123",
     ):
         assert line in complaint.letter
-    assert "notice 2" not in complaint.letter  # under another law
+    assert "notice 2" not in complaint.letter  # notice 2 was sent under another law
     assert complaint.missing == ()
 
 

@@ -19,7 +19,7 @@ from tests.trace.test_clip import RECIPIENTS, offline_device
 pytestmark = pytest.mark.slow
 
 FRAME_SIZE = (160, 120)  # pixels
-LOST_PACKETS = range(20, 67)  # of 188 packets: about one second of sound, before the flash
+LOST_PACKETS = range(20, 67)  # 47 of 188 packets: one second of sound, which ends before the flash
 
 
 @cache

@@ -59,7 +59,7 @@ def test_only_the_required_order_links(start: LinkState, events: list[LinkEvent]
     if state is LinkState.LINKED:
         assert is_in_order
     elif start is LinkState.OFFERED:
-        assert not is_in_order  # after the grant, no event before HELLO ends the linking
+        assert not is_in_order  # nothing stops the linking after SAME, so HELLO completes it
 
 
 def test_the_required_order_links() -> None:

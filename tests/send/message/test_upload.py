@@ -38,9 +38,9 @@ class ConnectionCut(Exception):
 class BreakingCourier:
     """A courier that counts uploaded bytes and progress queries, and can interrupt uploads.
 
-    Each entry of ``interruptions`` interrupts the upload of a large body. An entry has the share of
-    the remaining bytes that still arrives, and the error that the device sees, or ``None`` if the
-    courier retries by itself.
+    Each entry of ``interruptions`` interrupts the upload of a large body once. The first value is
+    the share of the remaining bytes that still arrive. The second value is the error that the
+    device sees. If the second value is ``None``, the courier retries by itself.
     """
 
     courier: Any
@@ -191,7 +191,7 @@ def test_many_retries_by_the_courier_cause_few_progress_queries(conversation: Co
 
 @dataclass
 class LyingCourier:
-    """Simulates a relay that claims to have part of a body, but refuses to resume there."""
+    """Simulates a relay that claims to have a part of a body, but refuses the rest of the body."""
 
     courier: Any
     size_queries: int = 0
@@ -241,7 +241,7 @@ def test_small_blobs_are_uploaded_whole_without_progress_queries(
 ) -> None:
     conversation.courier.interruptions = [(0.5, Crash())]
     conversation.send(photo(width_px=160))
-    assert conversation.courier.interruptions != []  # only large bodies break
+    assert conversation.courier.interruptions != []  # the small body was not interrupted
     assert conversation.courier.size_queries == 0
     assert conversation.opened_bytes > 0
 

@@ -153,7 +153,7 @@ def test_status_warns_of_exposed_files(data_folder: Path) -> None:
     (data_folder / "gate.toml").touch(0o644)
     (data_folder / "operator.token").chmod(0o640)
     (data_folder / "index" / "base").chmod(0o604)
-    assert status_json(data_folder)["wrong"] == []  # other accounts may not enter the folder
+    assert status_json(data_folder)["wrong"] == []  # the folder's mode keeps other accounts out
     data_folder.chmod(0o755)
     said = f"Others may read or change index/base, operator.token: chmod -R go= {data_folder}"
     assert status_json(data_folder)["wrong"] == [said]

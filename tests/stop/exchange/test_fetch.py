@@ -120,7 +120,10 @@ class Killed(BaseException):
 
 
 class KillAfterChanges:
-    """Allows ``changes_left`` changes of the bank or the records; the next change raises Killed."""
+    """Lets the first changes of the bank or the records pass, and raises Killed at later ones.
+
+    ``changes_left`` is the number of changes that may still pass.
+    """
 
     def __init__(
         self, exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch, changes_left: int
@@ -148,7 +151,7 @@ class KillAfterChanges:
 @pytest.mark.parametrize(
     ("later_records", "expected"),
     [
-        # The fetch after the kill gets records of which one has a new hash, or withdrawals of all.
+        # After the kill, one of the records has a new hash, or all records are withdrawn.
         (
             (
                 *source_records(1, version=2),
@@ -270,11 +273,11 @@ def test_unreadable_records_are_not_withdrawn(exchange_setup: ExchangeSetup) -> 
     with pytest.raises(SourceUnreachable):
         fetch(exchange_setup, ScriptedSource([unreadable, rest], zero, fails_before=1))
     exchange_setup.clock.advance(hours=1)
-    # Continues the generation of the failed fetch.
+    # This fetch continues the generation that the failed fetch began.
     done = fetch(exchange_setup, ScriptedSource([unreadable, rest], zero))
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
     assert len(protected_hashes(exchange_setup)) == 30
-    # All records of the next generation are readable.
+    # This fetch has no unreadable record, so the claim on the missing record 29 is withdrawn.
     fetch(exchange_setup, scripted_source(source_records(*range(29)), stale_after=zero))
     assert len(protected_hashes(exchange_setup)) == 29
 

@@ -13,7 +13,7 @@ from entrenous.stop.http.gate_app import BackgroundTasks, gate_app, run_in_piece
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 
-# An event loop needs a pair of sockets to wake itself.
+# asyncio's event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

@@ -53,7 +53,10 @@ def make_gate_folder(tmp_path: Path, toml: str) -> Path:
 def open_client(
     url: str, certificate: CertificateFiles | None, address: str
 ) -> Iterator[httpx.Client]:
-    """Yield a client with this source address that trusts only the certificate, if one is given."""
+    """Yield a client that connects from ``address``.
+
+    If a certificate is given, the client trusts no other certificate.
+    """
     context = ssl.create_default_context(
         cafile=None if certificate is None else str(certificate.cert)
     )
@@ -183,7 +186,7 @@ def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> 
                     continue
             assert answer.status == 429
             retry_after_s = int(answer.headers["Retry-After"])
-            # A new clock hour began, and it allows twenty more claims.
+            # A longer wait means that a new clock hour has begun, which allows twenty more claims.
             hours_begun += retry_after_s > wait_s
             wait_s = retry_after_s
         conn.close()

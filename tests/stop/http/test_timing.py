@@ -83,7 +83,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
         gate=device_gate,
         device=new_device(),
     )
-    # So that no flood begins.
+    # The limit is so high that the quarantined uploads do not become a flood.
     platform_without_floods = replace(platform, limits=GateLimits(held_per_hash=PAIR_COUNT + 1))
     app = gate_app(platform_without_floods, GateAccess(access.operator, Secret(b"u")))
     bodies = {"held": padded_jpeg(her_picture), "accepted": padded_jpeg(other_picture)}

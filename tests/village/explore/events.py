@@ -39,7 +39,7 @@ _POSTABLE = (SendState.WAITING, SendState.TRIED)
 class EventGenerator:
     """Generates the events that can happen next in a state of the system.
 
-    It notes each pair of state and event that was reached in the state tables.
+    It records which cells of the two state tables (pairs of a state and an event) were reached.
 
     With ``with_group_commits``, requests wait together for the commit of their group, and the
     commit is a separate step. Otherwise each request is committed alone, and each of its outcomes
@@ -96,7 +96,7 @@ class EventGenerator:
                 yield from self._request_events(begun, SENDER_NAME, Request("withdraw", index))
 
     def _device_events(self, system: SystemState, index: int) -> Iterator[LabelledState]:
-        """Yield the events of one device; while it shows a message, it does nothing else."""
+        """Yield the events of one device. A device that shows a message does nothing else."""
         device, name = system.devices[index], DEVICE_NAMES[index]
         if system.awaits_answer(name):
             yield f"{name} dies", system.without_receiver(name)

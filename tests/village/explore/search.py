@@ -14,8 +14,8 @@ from tests.village.explore.system_state import SystemState
 class SearchResult:
     """The result of a search.
 
-    ``sequences`` is the number of paths through distinct successive states, in the last layer that
-    was searched. Each outcome of a commit is a path of its own.
+    ``sequences`` is the number of paths that lead to the states of the last layer. Each step of a
+    path changes the state. Each outcome of a commit makes a separate path.
     """
 
     events: int
@@ -54,7 +54,7 @@ class Search:
     def _add_commits(
         self, layer: Counter[SystemState], result: SearchResult
     ) -> Counter[SystemState]:
-        """Add the states after a commit to a layer, because a commit does not count as an event."""
+        """Add to the layer the states after commits, because commits do not count as events."""
         for system, sequences in list(layer.items()):
             for after in self._successors_of(system, result)[0]:
                 layer[after] += sequences
@@ -85,7 +85,10 @@ class Search:
     def _record_and_check(
         self, before: SystemState, outcomes: Iterable[LabelledState]
     ) -> tuple[SystemState, ...]:
-        """Return the distinct states that differ from ``before``; check the states that are new."""
+        """Check each state that is reached for the first time.
+
+        Return the distinct states that differ from ``before``.
+        """
         afters = dict[SystemState, None]()
         for label, after in outcomes:
             if after not in self._reached_from:

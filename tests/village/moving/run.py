@@ -103,7 +103,7 @@ class MoveSimulation:
             ana,
             ben,
             cleo,
-        )  # the first device of each household, under whose name others write to it
+        )  # others write to a household by the name of its first device
         self.disconnected_relay: str | None = None
         self.linked_count = 0
         for _ in range(3):
@@ -161,7 +161,7 @@ class MoveSimulation:
         cancel_move(person.device)
 
     def adopt_new_relay_lock(self, person: Person) -> None:
-        """Do what an unlock does after a move (device/relay_lock_client.py)."""
+        """Record that the vault uses the new relay's lock, as an unlock after a move does."""
         clear_next_relay_lock(person.device)
 
     def link_another_device(self, person: Person) -> None:

@@ -42,11 +42,11 @@ class Faults:
         return rng.choice([fate for fate in Fate if fate is not Fate.WELL])
 
     def device_crash_point(self, rng: Random) -> int:
-        """Return the crash point of a command at which the device crashes; -1 for no crash."""
+        """Return the crash point at which the device stops in a command, or -1 for no crash."""
         return rng.randrange(_DEVICE_CRASH_POINTS) if rng.random() < self.device else -1
 
     def relay_crash_point(self, rng: Random) -> int:
-        """Return the crash point of a request at which the relay crashes; -1 for no crash."""
+        """Return the crash point at which the relay stops in a request, or -1 for no crash."""
         return rng.randrange(_RELAY_CRASH_POINTS) if rng.random() < self.relay else -1
 
     def transit_s(self, rng: Random) -> float:

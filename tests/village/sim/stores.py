@@ -16,9 +16,9 @@ from tests.in_memory.mail import MemoryRowStore
 from tests.in_memory.vault import MemoryVault
 from tests.village.sim.disk import Change, SimDisk
 
-_FILE_TABLE: Final = "file"  # the key of a file's row and of its bytes
-_PARTIAL_UPLOAD: Final = "part"  # the key of an unfinished upload
-_PIECE_COUNT: Final = 3  # the number of writes in which a file reaches the disk
+_FILE_TABLE: Final = "file"  # the first part of each key of a finished file
+_PARTIAL_UPLOAD: Final = "part"  # the first part of the key of an unfinished upload
+_PIECE_COUNT: Final = 3  # a file is written to the disk in this many writes
 
 
 class SimVault:
@@ -133,7 +133,7 @@ class SimRowStore:
         work: Callable[[RowTransaction], Any],
         ahead: Callable[[RowView], object] | None = None,
     ) -> Any:
-        """Run a transaction, and return its answer when it is durable."""
+        """Run a transaction, sync the rows that it changed, and return the answer."""
         answer = await self.memory_store.transact(work, ahead)
         changes = self._changes()
         if changes:

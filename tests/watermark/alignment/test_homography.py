@@ -61,7 +61,7 @@ def test_visible_share_of_a_half_and_a_whole_picture() -> None:
         np.zeros((3, 3)),
         np.diag([1.0, 0.1, 1.0]),  # extreme stretch
         np.diag([100.0, 100.0, 1.0]),
-        np.array([[1.0, 0, 0], [0, 1, 0], [0.01, 0, -1]]),  # a fold
+        np.array([[1.0, 0, 0], [0, 1, 0], [0.01, 0, -1]]),  # folds the picture where x = 100
         np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]),  # nothing visible
         np.full((3, 3), np.nan),
     ],
