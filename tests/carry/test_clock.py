@@ -26,9 +26,6 @@ from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
 
-# asyncio needs a socket pair for the wake-up channel of its event loop.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 CLOCK_ERROR = timedelta(days=400)
 
 

@@ -42,9 +42,6 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 CONTENT_ROW_TYPES = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
 ROW_TYPES_EXCEPT_SWEEP = tuple(row_type for row_type in KEY_FIELDS if row_type is not StoredSweep)
 DEVICE = DeviceId(b"D" * 16)

@@ -29,9 +29,6 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryRowStore
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 SEALED_BYTES = b"a letter that was deleted " * 20
 STORED_LETTER = StoredLetter(
     EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, SEALED_BYTES, NOON + timedelta(days=1)

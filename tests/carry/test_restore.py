@@ -32,9 +32,6 @@ from tests.carry.minute_sweep import expire
 from tests.carry.relays import SampleMessage, new_relay, run, stored_blob_count, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 NO_MISSING_BLOBS: frozenset[str] = frozenset()
 
 

@@ -29,7 +29,7 @@ from tests.real.processes import Server, Shell, wait_until
 from tests.sizes import size
 from tests.village.sealed import send_unmarked
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 CLIP_BYTES = size(32, 100) * 1024 * 1024
 

@@ -15,7 +15,7 @@ import pytest
 from tests.ready import start_program
 from tests.real.processes import PROGRAM, CommandResult, Server, Shell
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 
 @dataclass

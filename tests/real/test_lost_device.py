@@ -75,7 +75,7 @@ from tests.deterministic import SettableClock
 from tests.real.processes import names_and_contents
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 PASSPHRASE = Secret(b"four or five unrelated words")
 OTHER_PASSPHRASE = Secret(b"some other unrelated words")

@@ -26,7 +26,7 @@ from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 PASSPHRASE = "four or five unrelated words"
 REFUSED, UNREACHABLE = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unreachable"]

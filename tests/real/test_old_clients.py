@@ -10,7 +10,7 @@ from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from tests.real.processes import PROGRAM, Server, Shell
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 REFUSED = EXIT_STATUS_BY_FAMILY["refused"]
 

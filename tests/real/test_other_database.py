@@ -25,7 +25,7 @@ from tests.postgres import Cluster
 from tests.ready import start_program
 from tests.vaults import make_vaults_open_quickly
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 PASSWORD = "hush-hush"
 UNREACHABLE = EXIT_STATUS_BY_FAMILY["unreachable"]

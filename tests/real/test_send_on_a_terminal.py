@@ -15,7 +15,7 @@ from tests.clips import encode_clip, hand_held_frames
 from tests.ready import start_program
 from tests.real.processes import PROGRAM, Server, Shell
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 CLIP_SECONDS, FRAMES_PER_SECOND = 3.0, 8
 UNDO_S = 2

@@ -40,7 +40,7 @@ from tests.real.recorded_day import (
 )
 from tests.real.wire import record_traffic
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 VERSION_AND_KEY_BYTES = 9
 # Sizes in bytes of the JSON members that have neither 16 nor 32 bytes.

@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.serving.host_checks import open_read_only
@@ -12,7 +10,6 @@ from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
 # Sockets are enabled because an event loop opens a pair of them to wake itself up.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 def count_mailboxes(database: Path) -> int:

@@ -18,9 +18,6 @@ from tests.postgres import Cluster
 from tests.village import test_a_week
 from tests.village.week import batch_numbers_by_lock, simulate_week
 
-# An event loop needs a pair of sockets to wake itself.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 WEEK_TESTS = (
     test_a_week.test_week_has_enough_traffic,
     test_a_week.test_no_two_envelopes_share_an_identifying_value,

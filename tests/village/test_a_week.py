@@ -27,8 +27,7 @@ from tests.village.week import (
 )
 from tests.village.world import Participant
 
-# An event loop needs a pair of sockets to wake itself.
-pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 #: Fields in which the rows of different envelopes may have equal values.
 FIELDS_WITH_SHARED_VALUES = {

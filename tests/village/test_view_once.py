@@ -38,7 +38,6 @@ RACE_COUNT = size(8, 20)  # 200 races: python -m tests.village.view_once --runs 
 
 
 @pytest.mark.threat("view-once-bypass")
-@pytest.mark.usefixtures("socket_enabled")
 def test_a_hundred_racing_openers_on_three_devices_get_one_opening() -> None:
     for seed in range(RACE_COUNT):
         results = run_race(seed)
@@ -49,7 +48,6 @@ def test_a_hundred_racing_openers_on_three_devices_get_one_opening() -> None:
 
 @pytest.mark.real
 @pytest.mark.threat("view-once-bypass")
-@pytest.mark.usefixtures("socket_enabled")
 def test_racing_openers_over_http_get_one_opening(tmp_path: Path) -> None:
     random_source, clock = SeededRandomSource(), SettableClock()
     posts = [SampleMessage(random_source=random_source) for _ in range(DEVICE_COUNT)]
@@ -79,7 +77,6 @@ def test_racing_openers_over_http_get_one_opening(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("view-once-bypass")
-@pytest.mark.usefixtures("socket_enabled")
 def test_recall_before_the_first_view_deletes_the_share_within_a_second(tmp_path: Path) -> None:
     """The relay has its rows on disk and stores a thousand other envelopes."""
 

@@ -14,8 +14,7 @@ from tests.carry.operate.test_backup_files import create_mailbox_with_message
 from tests.carry.relays import SampleMessage, in_three_days
 from tests.postgres import Cluster
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture

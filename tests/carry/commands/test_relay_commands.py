@@ -13,8 +13,7 @@ from tests.carry.operate.test_backup_files import create_mailbox_with_message
 from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 
 def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:

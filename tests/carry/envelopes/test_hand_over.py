@@ -14,9 +14,6 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import SampleMessage, new_relay, run
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 
 def sequences_by_page(
     relay: Relay, message: SampleMessage, limit: int = ENVELOPES_PER_PAGE_MAX

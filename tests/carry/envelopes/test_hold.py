@@ -43,9 +43,6 @@ from tests.carry.relays import (
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 
-# asyncio needs a socket pair for the wake-up channel of its event loop.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 
 class CancellingStore:
     """A row store that cancels its caller during transaction number ``cancel_at``."""

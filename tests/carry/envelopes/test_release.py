@@ -26,7 +26,6 @@ async def open_concurrently(
     return await asyncio.gather(*openings, return_exceptions=True)
 
 
-@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("opens", [1, 3])
 def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) -> None:
     message = SampleMessage()
@@ -37,7 +36,6 @@ def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) 
     assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
 
 
-@pytest.mark.usefixtures("socket_enabled")
 def test_withdrawal_amid_concurrent_openings_reports_their_number(tmp_path: Path) -> None:
     message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:

@@ -129,7 +129,6 @@ def more_envelopes(message: SampleMessage, count: int) -> list[Envelope]:
     return [replace(message.envelope(1, blobs=False), id=name) for name in names]
 
 
-@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("limit_name", ["SHARES_PER_GROUP_MAX", "SHARES_PER_MAILBOX_MAX"])
 def test_concurrent_posts_never_exceed_a_limit_of_shares(
     row_store: RowStore, limit_name: str, monkeypatch: pytest.MonkeyPatch
@@ -148,7 +147,6 @@ def test_concurrent_posts_never_exceed_a_limit_of_shares(
     asyncio.run(run_scenario())
 
 
-@pytest.mark.usefixtures("socket_enabled")
 def test_fetched_messages_still_count_in_their_group(tmp_path: Path) -> None:
     """A group must not collect thousands of shares: ending a group reads all of them."""
     message = SampleMessage()
@@ -200,7 +198,6 @@ async def open_concurrently(
 
 
 @pytest.mark.threat("n-plus-one-views")
-@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("opens", [1, 3])
 def test_concurrent_openings_on_three_devices_never_exceed_the_limit(
     tmp_path: Path, opens: int

@@ -18,9 +18,6 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import SampleMessage, download_bytes, memory_relay
 from tests.in_memory.courier import memory_courier
 
-# An event loop needs a pair of sockets to wake itself.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 URL = "https://relay.test"
 
 

@@ -38,8 +38,6 @@ async def count_passed_bytes(sizes: Sequence[int], arrival_s: float, storage_s: 
     return total
 
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-@pytest.mark.usefixtures("socket_enabled")
 def test_slow_store_does_not_end_an_upload_at_minimum_pace() -> None:
     half = TRANSFER_BYTES_MIN_PER_INTERVAL // 2
     assert asyncio.run(count_passed_bytes([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half
@@ -49,7 +47,6 @@ def test_slow_store_does_not_end_an_upload_at_minimum_pace() -> None:
     )  # a small blob, which arrives within one interval
 
 
-@pytest.mark.usefixtures("socket_enabled")
 def test_fast_beginning_does_not_allow_a_later_pace_below_the_minimum(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -69,7 +66,6 @@ def test_fast_beginning_does_not_allow_a_later_pace_below_the_minimum(
         asyncio.run(asyncio.wait_for(run_scenario(), 20))
 
 
-@pytest.mark.usefixtures("socket_enabled")
 def test_concurrent_uploads_to_a_bucket_are_limited_per_mailbox() -> None:
     relay, other, slow_post = (
         memory_relay(),

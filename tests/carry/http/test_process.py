@@ -22,7 +22,7 @@ from tests.carry.relays import SampleMessage, disk_relay, download_bytes, in_thr
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.ready import start_program
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 RELAY_PROGRAM = """
 import sys

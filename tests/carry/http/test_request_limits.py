@@ -93,7 +93,6 @@ def test_nearly_full_disk_refuses_blobs_with_507_and_accepts_messages() -> None:
     memory_courier({URL: relay_app(relay)}).post(URL, message.token, message.new_envelope())
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop needs sockets to wake itself
 def test_concurrent_uploads_of_one_token_are_limited() -> None:
     """A second upload is refused while the first one is running, and accepted afterwards."""
     message, second = SampleMessage(), SampleMessage()
@@ -147,7 +146,6 @@ def test_relay_of_protocol_2_refuses_others_and_says_how_to_update(
         assert HOW_TO_UPDATE in answer.json()["detail"]
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop needs sockets to wake itself
 @pytest.mark.parametrize("pause_s", [30, 0.001])
 def test_stalled_or_very_slow_upload_ends_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, pause_s: float
@@ -229,7 +227,6 @@ def test_repeated_post_of_a_large_message_needs_no_valid_token() -> None:
         courier.post(URL, message.unrelated_token, message.new_envelope())
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop needs sockets to wake itself
 @pytest.mark.parametrize(("method", "path"), LARGE_BODY_ROUTES)
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.request_handling._BODY_S_MAX", 0.2)

@@ -19,9 +19,6 @@ from entrenous.wire.relay_nouns import Envelope
 from tests.carry.http.test_relay_app import bearer_header
 from tests.carry.relays import SampleMessage, memory_relay
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 URL = "https://relay.test"
 Scenario = Callable[[httpx.AsyncClient, SampleMessage, LocalWakeUps], Awaitable[Any]]
 

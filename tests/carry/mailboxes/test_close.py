@@ -50,9 +50,6 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryRowStore, ReadAhead
 
-# asyncio needs a socket pair for the wake-up channel of its event loop.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 DEVICE = DeviceId(b"D" * 16)
 CLOSE_TOKEN, UNLOCK_TOKEN = Secret(b"c" * 32), Secret(b"u" * 32)
 

@@ -267,7 +267,6 @@ def test_deleted_mailbox_has_no_lock_and_its_id_stays_taken(relay: Relay) -> Non
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.usefixtures("socket_enabled")  # the event loop opens a socket pair
 def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
     async def request_concurrently(relay: Relay) -> list[object]:
         await create_mailbox_and_lock(relay)
@@ -397,7 +396,6 @@ class TestLockMachine(LockMachine.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=size(15, 40), stateful_step_count=30)
 
 
-@pytest.mark.usefixtures("socket_enabled")
 class TestLockMachineOnDisk(LockMachineOnDisk.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=size(3, 5), stateful_step_count=25)
 

@@ -13,9 +13,6 @@ from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import SampleMessage, new_relay, run
 from tests.carry.test_expire import count_rows, create_mailbox_and_post
 
-# The event loop opens a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 RESERVED_ID = MailboxId(bytes(16))
 
 

@@ -24,9 +24,6 @@ from tests.carry.minute_sweep import expire
 from tests.carry.relays import SampleMessage, new_relay, run, stream
 from tests.deterministic import SettableClock
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 RELAY_SPECIFICATION = Path(__file__).parents[3] / "docs/spec/relay.md"
 SetLimit = Callable[[str, int], None]
 

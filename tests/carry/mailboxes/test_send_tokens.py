@@ -27,9 +27,6 @@ from entrenous.wire.relay_nouns import Prekeys, SendTokenChanges
 from tests.carry.relays import NOON, SampleMessage, new_relay, run
 from tests.deterministic import SettableClock
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 EXPIRES_AT = NOON + timedelta(days=100)
 
 

@@ -26,9 +26,6 @@ from entrenous.crypto.hashing import sha256, token_hash
 from tests.carry.relays import NOON, SampleMessage, disk_relay, stream
 from tests.deterministic import SettableClock
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 
 async def create_mailbox_with_message(relay: Relay, message: SampleMessage) -> None:
     """Create a mailbox, upload a blob and post a message that opens once."""

@@ -18,9 +18,6 @@ from entrenous.cli import run
 from tests.carry.operate.test_backup_files import create_mailbox_with_message
 from tests.carry.relays import SampleMessage, in_three_days
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 _PAGE_BYTES = 4096
 
 

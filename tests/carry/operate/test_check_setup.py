@@ -23,7 +23,7 @@ from tests.carry.relays import SampleMessage, disk_relay, memory_relay, serve_ap
 from tests.deterministic import SettableClock
 from tests.serving.certificates import CertificateFiles, write_certificate_files
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 IntroduceFault = Callable[[RelaySettings, Path], RelaySettings]
 

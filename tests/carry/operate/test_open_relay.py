@@ -8,9 +8,6 @@ import pytest
 from entrenous.carry.open_relay import DATABASE_NAME, open_existing_relay, open_relay
 from entrenous.carry.relay_rows import StoredEnvelope, UnusedDatabase
 
-# An event loop needs a pair of sockets to wake itself.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 
 def test_only_the_start_of_a_relay_creates_its_tables(tmp_path: Path) -> None:
     mail = tmp_path / DATABASE_NAME

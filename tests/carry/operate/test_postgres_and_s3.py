@@ -16,7 +16,7 @@ from tests.carry.relays import SampleMessage, in_three_days, stream
 from tests.postgres import Cluster
 from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, Swift
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 
 async def upload(relay: Relay, message: SampleMessage) -> None:

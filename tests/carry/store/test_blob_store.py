@@ -23,9 +23,6 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 BLOB = SeededRandomSource().token(3_000_000)
 BLOB_SHA256 = hashlib.sha256(BLOB).digest()
 

@@ -29,9 +29,6 @@ from entrenous.serving.postgres_address import BadDatabaseAddress
 from tests.carry.relays import NOON
 from tests.postgres import Cluster, run_cluster
 
-# The event loop's wake-up channel is a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 STORED_LETTER = StoredLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
 
 

@@ -25,8 +25,7 @@ from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.statements import Query, SqliteStatements
 from tests.carry.relays import NOON
 
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)

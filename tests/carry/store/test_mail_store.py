@@ -54,9 +54,6 @@ from tests.in_memory.mail import MemoryRowStore
 from tests.postgres import Cluster
 from tests.sizes import size
 
-# The event loop opens a socket pair.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
 DEVICE = DeviceId(b"D" * 16)

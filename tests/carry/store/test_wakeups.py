@@ -15,9 +15,6 @@ from entrenous.carry.store.postgres import PostgresWakeUps, connect_postgres
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, run_cluster
 
-# asyncio's event loop opens a socket pair for its own use, which pytest-socket would refuse.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 MAILBOX, OTHER_MAILBOX = MailboxId(b"h" * 16), MailboxId(b"t" * 16)
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

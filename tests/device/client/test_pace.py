@@ -85,7 +85,6 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.timeout(60)
 class TestOverSockets:
     """Transfers over real sockets, with a shortened minute."""

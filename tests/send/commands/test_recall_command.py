@@ -25,7 +25,7 @@ from tests.deterministic import SettableClock
 from tests.real.processes import wait_until
 from tests.vaults import make_vaults_open_quickly
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 TIMEOUT_S: Final = 2.0  # in place of the usual 30 s
 UNANSWERED, GIVEN_UP, WITHDRAWN = "unanswered", "given up", "withdrawn"

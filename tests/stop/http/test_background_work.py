@@ -4,7 +4,6 @@ import threading
 
 import anyio
 import anyio.to_thread
-import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.http.access import GateAccess
@@ -12,9 +11,6 @@ from entrenous.stop.http.answers import run_after_answer
 from entrenous.stop.http.gate_app import BackgroundTasks, gate_app, run_in_pieces, run_recurring
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
-
-# asyncio's event loop opens a pair of sockets to wake itself up.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 def test_recurring_work_is_repeated_after_a_failure() -> None:

@@ -24,9 +24,6 @@ from tests.deterministic import SettableClock
 from tests.stop.judge.test_deferred_views import place_on_page
 from tests.stop.platform_for_tests import jpeg, judge_upload, new_device, picture, protect_picture
 
-# An event loop needs a pair of sockets to wake itself.
-pytestmark = pytest.mark.usefixtures("socket_enabled")
-
 OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 

@@ -16,7 +16,7 @@ from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.send.commands.device.conftest import RelayCommandLine
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 
 @pytest.mark.threat("stolen-device")

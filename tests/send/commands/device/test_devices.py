@@ -34,7 +34,7 @@ from tests.send.commands.device.conftest import RelayCommandLine
 from tests.vaults import create_device, make_vaults_open_quickly, open_device, return_no_share
 from tests.village.households import link_devices
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 PASSPHRASE = "four or five unrelated words"
 RunCommand = Callable[..., str]

@@ -7,7 +7,7 @@ import pytest
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from tests.send.commands.device.conftest import RelayCommandLine
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = pytest.mark.real
 
 REFUSED, UNPROVEN = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unproven"]
 
