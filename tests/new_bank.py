@@ -38,7 +38,7 @@ def engine_at(path: Path) -> sa.Engine:
         path.touch(0o600)
         path.write_bytes(_empty_database())
     engine = open_engine(path)
-    engine.dispose()  # close connections that were opened without the listener
+    engine.dispose()  # close connections that were opened before the listener is added
     sa.event.listen(engine, "connect", _do_not_wait_for_disk)
     return engine
 
@@ -67,7 +67,7 @@ def review_queue_of(bank: BankStore) -> ReviewQueue:
 
 
 def index_of(bank: BankStore) -> FileIndex:
-    """Return an index of the bank, whose files are in a folder beside the database."""
+    """Return an index of the bank. The index's files are in a folder beside the database."""
     database = _engine_of(bank).url.database
     assert database is not None
     return FileIndex(Path(database).with_name("index"), bank)

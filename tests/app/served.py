@@ -85,7 +85,7 @@ def run_app_program(program: list[str], home: Path, **settings: str) -> Iterator
 def chromium_program(*, whole: bool = NIGHTLY) -> str:
     """Return the path of the system's Chromium; skip the test if there is none.
 
-    Unless ``whole`` is set, the headless shell is preferred, which takes less processor time.
+    Unless ``whole`` is set, prefer the headless shell, because it takes less processor time.
     """
     shell = None if whole else shutil.which("chromium-headless-shell")
     return shell or shutil.which("chromium") or pytest.skip("needs Debian's chromium")

@@ -212,8 +212,9 @@ IN_EACH_WAY_TO_END_A_MESSAGE = pytest.mark.parametrize(
 async def relay_with_ended_message(
     blobs: MemoryBlobs, end_message: EndMessage, *orphans: str
 ) -> Relay:
-    """Return a relay where a message with a blob has just ended, beside orphan blobs of these
-    names.
+    """Return a relay where a message with a blob has just ended.
+
+    The relay also has orphan blobs with the names ``orphans``.
     """
     relay, message = replace(memory_relay(), blobs=blobs), SampleMessage()
     await create_mailbox_and_post(relay, message, opens=1)

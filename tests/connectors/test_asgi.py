@@ -288,7 +288,7 @@ async def ignore_answer(_: Any) -> None:
 async def statuses_beside_idle_senders(
     app: Any, idle_receives: list[Any], receive: Any
 ) -> list[int]:
-    """Return the statuses of one request while the senders of ``idle_receives`` are idle."""
+    """Send one request while other senders are idle; return the statuses of the answers to it."""
     statuses: list[int] = []
 
     async def send(message: Any) -> None:

@@ -91,7 +91,7 @@ def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
         try:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
         except ValueError:
-            got = None  # more than 255 hashes of output
+            got = None  # the vector demands more than 255 hashes of output
         assert is_expected_result(vector, accepted=got is not None), vector["tcId"]
         assert got is None or got == okm, vector["tcId"]
         total += 1

@@ -1,4 +1,4 @@
-"""Tests of ``rotations``: one of them undoes a turn, and corners are filled from the edge."""
+"""Tests that one of ``rotations`` turns a picture back, and that the edge's value fills corners."""
 
 from typing import Any
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from tests.fuzz.target import Target
 
 PACKAGE: Final = Path(__file__).parents[2] / "src" / "entrenous"
-_LIMITS_FILE: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
+_LIMITS_FILE: Final = PACKAGE / "base/limits.py"  # the limits that parsers enforce
 _LIMITS_MODULE: Final = "entrenous.base.limits"
-# Formats the messages of errors, and reads no input.
+# This file formats the messages of errors, and reads no input.
 _ERRORS_FILE: Final = PACKAGE / "base/errors.py"
 
 
@@ -82,8 +82,9 @@ def _names_used(tree: ast.Module) -> Iterator[str]:
 
 
 def _drop_unused(tree: ast.Module, used_names: set[str]) -> None:
-    """Remove errors (classes without a body) that no file uses, and imports that this file does not
-    use.
+    """Remove error classes that no file uses, and imports that this file does not use.
+
+    The tree has no docstrings any more, so a class without statements is an error.
     """
     tree.body = [
         node
@@ -125,7 +126,10 @@ def _names_assigned(line: ast.stmt) -> Iterator[str]:
 
 
 def untrusted_readers() -> Iterator[tuple[str, str]]:
-    """Yield the file and name of each public function with a parameter ``untrusted...``."""
+    """Yield the file and the name of each public function that reads untrusted data.
+
+    The name of a parameter of such a function begins with ``untrusted``.
+    """
     for path in sorted(PACKAGE.rglob("*.py")):
         file_name = path.relative_to(PACKAGE).as_posix()
         yield from ((file_name, name) for name in _readers_in(ast.parse(path.read_bytes()), ""))

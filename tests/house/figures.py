@@ -93,7 +93,7 @@ def _count_code_lines(file: Path) -> int:
 
 
 def walk_lengths() -> Iterator[tuple[str, object, str]]:
-    """Yield (name, value, target) of how many source files a message or an upload passes."""
+    """Count the source files that a message and an upload pass; yield (name, value, target)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photo = folder / "photo.png"

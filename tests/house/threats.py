@@ -97,7 +97,7 @@ def _table_row(row: Row, tests: list[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or return 1 if it is out of date."""
+    """Write the page if ``--write`` is given; otherwise return 1 if the page is out of date."""
     made = threats_page(rows(), marked_tests())
     if arguments == ["--write"]:
         PAGE.write_text(made)

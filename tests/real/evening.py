@@ -86,7 +86,10 @@ def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
 
 
 def _save_photo(suffix: str, folder: Path) -> Path:
-    """Save a photograph with metadata from Pillow and, if installed, exiftool, and a trailer."""
+    """Save a photograph with metadata and a trailer.
+
+    Pillow writes metadata, and so does exiftool if it is installed.
+    """
     path = folder / f"quillfeather-at-the-lighthouse.{suffix}"
     photo = Image.fromarray(skimage.data.astronaut()[0:240, 100:420])
     options: dict[str, Any] = {"comment": MARKER} if suffix == "jpg" else {}

@@ -2,7 +2,7 @@
 
 Messages on SQLite are tested in test_fifty_kills.py. With PostgreSQL, only our part is tested: no
 success is sent before PostgreSQL has acknowledged the flush of its log. With ``fsync`` and
-``synchronous_commit`` on, PostgreSQL acknowledges this when the log is on the disk.
+``synchronous_commit`` on, PostgreSQL acknowledges a flush when the log is on the disk.
 """
 
 import random
@@ -131,5 +131,5 @@ def file_descriptor(call: str) -> str | None:
 
 
 def is_commit_acknowledged(call: str) -> bool:
-    """Return whether PostgreSQL says in this call that no transaction is open any more."""
+    """Return whether the call receives PostgreSQL's message that no transaction is open."""
     return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call

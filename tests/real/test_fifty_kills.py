@@ -1,7 +1,7 @@
 """A relay loses no acknowledged message if it is killed, its disk is full, or its database stops.
-It reports an unreachable database. On SQLite, it syncs each message to the disk before it answers.
 
-``python -m tests.real.kills --kills 50`` kills relays fifty times.
+A relay reports an unreachable database. On SQLite, a relay syncs each message to the disk before it
+answers. ``python -m tests.real.kills --kills 50`` kills relays fifty times.
 """
 
 import json

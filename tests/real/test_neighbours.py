@@ -99,8 +99,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]
 
 @dataclass
 class ProcessObserver(threading.Thread):
-    """A thread that records the arguments of this process's children and grandchildren, and the
-    environments of the grandchildren, which our programs started.
+    """A thread that observes the programs that this process starts, and their child processes.
+
+    The thread records the arguments of both, and the environments of the child processes.
     """
 
     arguments: set[bytes] = field(default_factory=set)

@@ -180,7 +180,9 @@ def test_relay_does_not_replace_a_missing_database(relay: RelayWithPeople) -> No
 def test_one_command_declares_a_restored_postgresql(
     relay: RelayWithPeople, postgres: Cluster
 ) -> None:
-    """After the restore, a recalled, an opened and a waiting message cannot be opened any more."""
+    """After ``relay restored``, nobody can open a message from before the restore, so that no
+    recalled or opened message opens again.
+    """
     url = postgres.create_database()
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     dump, where = postgres.folder / f"{name}.dump", ("-h", str(postgres.folder), "-U", "entrenous")

@@ -228,7 +228,8 @@ def test_step_after_a_missed_deadline_is_announced(owner: CaseOwner) -> None:
     assert step_if_deadline_passes(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
     assert step_if_deadline_passes(sent, START, 1) == step_if_deadline_passes(sent, START)
     assert step_if_deadline_passes(sent, START, 2) == ""
-    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # next_step then names the step
+    # When the deadline has passed, ``next_step`` names the step instead.
+    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""
 
 
 def test_unsent_draft_comes_before_a_sent_notice(owner: CaseOwner) -> None:

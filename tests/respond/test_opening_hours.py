@@ -94,7 +94,7 @@ def test_span_until_midnight_ends_at_midnight() -> None:
 
 def test_line_with_a_holiday_calendar_is_closed_on_public_holidays() -> None:
     bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
-    # A Friday; Monday 28 December is Boxing Day's substitute.
+    # 25 December 2026 is a Friday. Monday 28 December is the substitute day for Boxing Day.
     christmas = utc_time(2026, 12, 25, 11)
     assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc_time(
         2026, 12, 29, 10

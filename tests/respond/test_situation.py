@@ -1,4 +1,4 @@
-"""Tests that each fact adds to the text about a situation, which is empty without any facts."""
+"""Tests that each fact lengthens the text about a situation. Without facts, the text is empty."""
 
 from dataclasses import fields
 

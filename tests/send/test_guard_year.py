@@ -1,5 +1,7 @@
-"""The guard is silent about nearly all ordinary messages and misses no planted slip (bench/guard).
-``make test`` simulates a quarter of the conversations; ``make nightly`` simulates three full years.
+"""The guard asks about every planted slip, and about at most 2 % of the ordinary messages.
+
+A slip is a draft that goes where it was not meant to go (bench/guard/slips.py). ``make test``
+simulates a quarter of a year's conversations; ``make nightly`` simulates three full years.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of a crop's evidence: almost none where it was cut away; equal with 1 or 2 threads."""
+"""Tests of evidence in a crop: almost none outside the crop, and the same with 1 or 2 threads."""
 
 import hashlib
 import io

@@ -116,7 +116,10 @@ class Adversary:
         return answer
 
     def remember(self, caller: str, call: str, arguments: tuple[Any, ...], answer: Any) -> None:
-        """Remember an answer; remember a published key bundle also as the answer to its readers."""
+        """Remember an answer.
+
+        A published key bundle is also remembered as an answer to the call ``key_bundle``.
+        """
         row = self.recorded.setdefault(call, deque(maxlen=CALLS_REMEMBERED))
         row.append(RecordedCall(caller, arguments, answer))
         if call == "publish_key_bundle":

@@ -1,7 +1,8 @@
-"""Tests that no message with a changed ID or manifest field (except the relay's URL) opens.
+"""Tests that a message does not open if its ID or a field of its manifest was changed.
 
-The manifest is the part of a letter that describes the message. What the letter itself is bound to
-is tested in tests/send/letter/test_read.py and tests/crypto/test_seal.py.
+The manifest is the part of a letter that describes the message. The tests change every field except
+the relay's URL. Changed letters are tested in tests/send/letter/test_read.py and
+tests/crypto/test_seal.py.
 """
 
 from collections.abc import Callable
@@ -95,7 +96,7 @@ def test_a_message_with_one_manifest_field_changed_does_not_open(ben: Person, fi
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("id_field", ["id", "envelope"])
 def test_a_message_with_a_wrong_id_or_envelope_does_not_open(ben: Person, id_field: str) -> None:
-    """The relay releases the share of the right envelope."""
+    """The message does not open even if the relay releases the share of the right envelope."""
     honest = waiting_message(ben)
     wrong_ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
     other = replace(honest, **{id_field: wrong_ids[id_field]})

@@ -110,9 +110,9 @@ SWAPPED_FIELD_SETS = [
 
 
 def swap_keys(honest: PrekeyBundle, other: Prekeys, key_names: tuple[str, ...]) -> PrekeyBundle:
-    """Return the honest answer in which the keys of these names are replaced by those of ``other``.
+    """Return the bundle ``honest`` with the keys ``key_names`` of ``other``.
 
-    If the fallback key is replaced and the one-time key is not, the one-time key is left out.
+    If the fallback key is replaced and the one-time key is not, the bundle has no one-time key.
     """
     fields = {name: getattr(other, name) for name in key_names}
     fields["one_time"] = other.one_time[0] if "one_time" in key_names else honest.one_time

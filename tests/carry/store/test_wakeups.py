@@ -72,11 +72,11 @@ async def wait_until_notifications_are_delivered(wake_ups: WakeUps) -> None:
     """
     if isinstance(wake_ups, PostgresWakeUps):
         for _ in range(2):
-            with wake_ups.listen(OTHER_MAILBOX):  # stores the running event loop
+            with wake_ups.listen(OTHER_MAILBOX):  # listening stores the running event loop
                 pass
             wake_ups.wake(OTHER_MAILBOX)  # nobody in this process listens yet
             with wake_ups.listen(OTHER_MAILBOX) as wait:
-                assert await wait(20)  # for the notification from the database
+                assert await wait(20)  # the database delivers the notification
 
 
 def test_wake_up_before_listening_is_not_received(wake_ups: WakeUps, run: Run) -> None:
@@ -125,7 +125,9 @@ def limited_wake_ups(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
 
 
 async def displaced_listeners(wake_ups: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
-    """Return the indices of listeners (mailbox, network) that are displaced; wake the others."""
+    """Start a listener for each pair (mailbox, network), and return the indices of the displaced
+    listeners.
+    """
     with ExitStack() as listening:
         waiting = []
         for mailbox, network in listeners:
@@ -204,7 +206,9 @@ def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
 
 @pytest.mark.real
 def test_wake_ups_survive_a_database_restart(run: Run) -> None:
-    """While the database is down, wake-ups work within an instance; afterwards, between two."""
+    """While the database is down, wake-ups work within one instance. After the restart, they work
+    between two instances.
+    """
     with run_cluster("-c fsync=off") as own:
         sending_relay, listening_relay = (
             PostgresWakeUps(partial(connect_postgres, own.url("relay_template"))) for _ in range(2)

@@ -178,7 +178,7 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
 def test_slow_clock_adds_nothing_to_a_served_range(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    """Two processes serve partners; the one whose clock is behind applies the withdrawal."""
+    """Two processes serve partners. The process whose clock is behind applies the withdrawal."""
     ahead = replace(
         exchange_setup.exchange,
         clock=SettableClock(exchange_setup.clock.now() + timedelta(seconds=64)),

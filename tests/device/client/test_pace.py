@@ -81,7 +81,7 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
     pace.count_bytes(1_000_000)
     pace.count_bytes(999)
     now = 119.0
-    assert pace.seconds_left() == 0  # many bytes at once earn no credit for later
+    assert pace.seconds_left() == 0  # a million bytes at once gain only one minute
 
 
 @pytest.mark.real
@@ -101,7 +101,8 @@ class TestOverSockets:
             lambda courier, url: courier.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
         with serve_with(make_dripping_answer(head)) as url, new_relay_client() as client:
-            # A courier avoids a relay for a while after a timeout: each request gets a new courier.
+            # After a timeout, a courier avoids the relay for a while. So each request has a
+            # new courier.
             for request in requests:
                 with pytest.raises(RelayUnreachable):
                     request(HttpCourier(client), url)
@@ -118,7 +119,7 @@ class TestOverSockets:
     def test_download_at_the_minimum_rate_may_take_over_a_minute(
         self, courier: HttpCourier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The test shortens a minute to two seconds, long enough for a busy machine."""
+        """A minute takes two seconds here, because ``MINUTE_S`` is too short on a busy machine."""
         minute, size = 2.0, 8
         monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", minute)
         monkeypatch.setattr(

@@ -169,7 +169,8 @@ def test_endless_answer_is_read_no_further_than_announced(picture_files: Picture
     with decoder_with_fake_child(code, wall_s=20.0) as decoder:
         assert decoder.read(picture_files["jpeg"]).pixel_count == 120_000_000
         with pytest.raises(PictureDecodingFailed):
-            # The first child is replaced because of surplus bytes; the new child announces a JPEG.
+            # The first child wrote too many bytes, so the decoder replaces it. The new child
+            # announces a JPEG instead of the PNG.
             decoder.read(picture_files["png"])
 
 

@@ -29,11 +29,12 @@ def serve_post(watcher: PageWatcher, page: str = POST_HTML, **headers: str) -> N
 def test_picture_on_a_page_is_found_although_it_was_saved_again(watcher: PageWatcher) -> None:
     serve_post(watcher)
     assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
+    # The picture is found at /p.jpg, so /other.png is not requested.
     assert watcher.site.requested_paths == [
         "/robots.txt",
         "/post",
         "/p.jpg",
-    ]  # other.png is not needed
+    ]
 
 
 def test_picture_at_the_watched_address_is_compared(watcher: PageWatcher) -> None:
@@ -207,7 +208,7 @@ def test_reappearance_is_reported_once_and_recorded_in_the_case(watcher: PageWat
     links = len(custody_chain(find_case(watcher.case, device).name, device))
     assert watcher.check_state(days=2) == ("gone", "not-found")
     assert watcher.check_due(days=2)[0].is_back is False
-    # A check adds no link.
+    # A check that does not find the picture adds no link to the custody chain.
     assert len(custody_chain(find_case(watcher.case, device).name, device)) == links
     watcher.site.pages["/post"] = page
     (back,) = watcher.check_due(days=2)

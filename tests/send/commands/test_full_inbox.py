@@ -40,7 +40,7 @@ FURTHER_RECIPIENT_COUNT = 8  # in each message added to Ben's inbox
 
 @pytest.fixture
 def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Disable the undo window; Ana sends Ben one message, and Ben opens it."""
+    """Disable the undo window, let Ana send Ben one message, and let Ben open the message."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     name = cli.run_json("ana", "send", "--text", "hello", "--to", "ben", "--confirm", "ben")
     cli.run_json("ben", "open", name["message"])
@@ -116,7 +116,10 @@ def _later_messages(last: ReceivedMessage, count: int) -> Iterator[ReceivedMessa
 
 @pytest.fixture
 def tables_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which each vault read appends its table; a listed record is one read."""
+    """Return a list to which each vault read appends the name of its table.
+
+    Reading all records of a table counts as one read for each record.
+    """
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 
@@ -142,7 +145,7 @@ def tables_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_inbox_takes_at_most_six_vault_reads_per_message(
     cli: CommandLine, tables_read: list[str]
 ) -> None:
-    """Each added message has more than six recipients."""
+    """Each added message has over six recipients, so one read per recipient would be too many."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
         grow_inbox(cli, 30)

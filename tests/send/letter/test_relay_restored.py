@@ -107,7 +107,10 @@ def test_the_record_of_an_old_mailbox_deletion_is_dropped() -> None:
 
 
 def queried_other_relays(network: Network, person: Person, days: int = 2) -> list[str]:
-    """Let a person's device fetch daily; return the other relays whose status it requests."""
+    """Let a person's device fetch once a day.
+
+    Return the URL of each status request that the device sends to a relay other than RELAY_URL.
+    """
     urls = list[str]()
 
     def record_url(honest: HonestCall, url: str) -> object:

@@ -67,7 +67,7 @@ def held_tokens(person: Person) -> HeldTokens:
 
 
 def token_recorder() -> tuple[list[Secret], Any]:
-    """Return a list, and a trick that appends the token of each posted letter to the list."""
+    """Return a list, and a replacement of ``post`` that adds each letter's token to the list."""
     tokens: list[Secret] = []
 
     def record(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Invalid names and texts in requests, appeal secrets in databases, and hidden SQL parameters."""
+"""Tests of invalid names and texts in requests, appeal secrets, and hidden SQL parameters."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Hashes tell roughly what a picture shows, so no route reveals any without a partner's key."""
+"""No route reveals a hash without a partner's key: a hash tells roughly what a picture shows."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of RegisteredEmbeddings: new and withdrawn embeddings, thresholds, other networks."""
+"""Tests of RegisteredEmbeddings: new and withdrawn ones, thresholds, and other neural networks."""
 
 import numpy as np
 import pytest

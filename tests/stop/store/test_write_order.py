@@ -46,7 +46,8 @@ def test_writer_is_not_starved_by_a_busy_one(database_path: Path) -> None:
             began = time.monotonic()
             for number in range(20):
                 BankStore(engine).set_bank(Bank(BankName(f"number {number}")))
-            # With SQLite's own retries, which become rare, the writer could wait for much longer.
+            # SQLite itself retries less and less often. If the program left the retries to SQLite,
+            # it could wait for much longer.
             assert time.monotonic() - began < 20
         finally:
             other.kill()
@@ -88,7 +89,7 @@ def test_waiting_writer_succeeds_after_the_other(database_path: Path) -> None:
 
 
 def test_errors_other_than_locks_are_raised_at_once(database_path: Path) -> None:
-    """SQLite refuses to begin a transaction within another one, however long one waits."""
+    """SQLite refuses to begin a transaction within a transaction. Waiting would not help."""
     engine = open_engine(database_path)
     began = time.monotonic()
     with engine.connect() as db:

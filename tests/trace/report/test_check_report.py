@@ -196,7 +196,7 @@ def test_a_real_label_copy_2_is_not_reused_as_a_pseudonym() -> None:
 
 
 def swap_copies(plain: dict[str, Any]) -> None:
-    """Exchange the seeds and figures of two people's copies, and name Ben."""
+    """Exchange the seeds and figures of the first two copies, and let the report name Ben."""
     one, other = plain["copies"][0], plain["copies"][1]
     one["seed"], other["seed"] = other["seed"], one["seed"]
     for name in ("first_score", "score", "chance", "likelihood_ratio"):

@@ -25,7 +25,7 @@ def _check_opening_limit(system: SystemState, opens: int | None) -> None:
 
 
 def _check_recalled_copy(system: SystemState, index: int) -> None:
-    """Check that no device shows a copy that, by the relay's answer, was recalled unopened."""
+    """Check that no device showed a copy that the relay reported as recalled and never opened."""
     if system.copies[index].recalled == 0 and system.devices[index].shown:
         raise Violation("what was taken back unopened was shown")
 
@@ -59,7 +59,7 @@ def _check_message_can_be_opened(system: SystemState, relay: ExploredRelay) -> N
 
 
 def _can_open(system: SystemState, index: int, relay: ExploredRelay) -> bool:
-    """Return whether the next attempt, or the modified program's, would get a share and open."""
+    """Return whether the next attempt, or a modified program's extra attempt, opens the copy."""
     device = system.devices[index]
     whole = device.has_blob or relay.letter_and_blob(system.disk, index)[1]
     attempts = [device.attempt or device.views + 1]

@@ -17,8 +17,8 @@ _RECALL_BEGUN: Final = -1  # the sender began to take the copy back, and got no 
 class Copy(NamedTuple):
     """A copy as the sender knows it.
 
-    ``recalled`` is the number of openings that the relay reported when the copy was taken back, and
-    negative before.
+    ``recalled`` is the number of openings that the relay reported when the copy was taken back.
+    Before the relay's report, ``recalled`` is negative.
     """
 
     departure: SendState = SendState.WAITING
@@ -87,8 +87,8 @@ class Pending(NamedTuple):
 class SystemState(NamedTuple):
     """The state of the relay, the copies and the devices.
 
-    ``rows`` is the number of the relay's state in memory; ``group`` contains the requests whose
-    changes are not on its ``disk`` yet.
+    The explorer numbers the states of the relay's rows; ``rows`` is the number of the state in the
+    relay's memory. ``group`` contains the requests whose changes are not on the disk yet.
     """
 
     disk: Disk
@@ -110,7 +110,7 @@ class SystemState(NamedTuple):
         return self._replace(rows=self.disk.rows, group=())
 
     def after_commit(self) -> "SystemState":
-        """Return the state after the group's commit, with none of its answers received."""
+        """Return the state after the group's commit, before anybody receives an answer."""
         return self.on_disk(self.disk._replace(rows=self.rows))
 
     def on_disk(self, disk: Disk) -> "SystemState":

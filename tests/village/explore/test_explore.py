@@ -1,6 +1,6 @@
-"""Tests of the search of all events around one message for two devices.
+"""Tests of the search that tries all orders of the events around a message for two devices.
 
-For a search to twelve events: python -m tests.village.explore --events 12
+To search sequences of up to twelve events: python -m tests.village.explore --events 12
 
 """
 
@@ -51,7 +51,10 @@ EVENT_BY_REQUEST = {
 
 @pytest.fixture(scope="module")
 def view_once_search() -> tuple[SearchResult, EventGenerator]:
-    """Search a message that opens once, to seven events, or to eight in ``make nightly``."""
+    """Search all sequences of up to seven events around a message that opens once.
+
+    ``make nightly`` searches sequences of up to eight events.
+    """
     return explore(1, size(7, 8))
 
 

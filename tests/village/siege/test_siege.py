@@ -25,7 +25,8 @@ from tests.village.tricks import TRICKS_BY_CALL
 pytestmark = pytest.mark.slow
 
 NEW_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
-#: By expected part of the report: a plan, and a check of the program with its replacement.
+#: Each value is a plan, the name of a check in the program, and a replacement of the check.
+#: With the replacement, the report of some siege must contain the key.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
@@ -38,7 +39,7 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
         lambda key, *_: read_prekey(key),
     ),
 }
-#: For each missing check that a run with seed 0 does not detect: the seed to try first.
+#: The seed to try first, for each part of a report that a run with seed 0 does not contain.
 FIRST_SEED = {"has an older list": 3}
 
 
@@ -76,11 +77,12 @@ def test_sieges_use_every_courier_call_except_three() -> None:
     # Sieges resume no uploads, do not wait for letters, and drop tokens only in batches.
     unused = {"uploaded_size", "wait_for_letter", "drop_send_token"}
     missing = courier_calls() - unused
+    # The sieges with seeds 16 and 37 together use all calls that are not in ``unused``.
     for seed in (
         16,
         37,
         *range(40),
-    ):  # seeds 16 and 37 together use all calls that are not in ``unused``
+    ):
         missing -= set(run_siege(seed).call_counts)
         if not missing:
             break

@@ -1,4 +1,4 @@
-"""Test that the simulation detects sabotage: the removal of one rule of the program at a time."""
+"""Tests that the simulation detects a sabotaged program. Each sabotage breaks one rule."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,9 @@ from tests.village.sim.stores import SimRowStore, SimVault
 pytestmark = pytest.mark.slow
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
-SEEDS = range(40)  # a run ends at its first violation, which may be an unexpected one
+# A run ends at its first violation. If this is not the expected violation, the test tries the next
+# seed.
+SEEDS = range(40)
 
 
 def acknowledge_before_storing(patch: pytest.MonkeyPatch) -> None:
@@ -98,7 +100,7 @@ REPORT_BY_SABOTAGE: dict[Sabotage, str] = {
     do_not_recognise_repeats: "refused",
     break_atomicity: "could not be opened",
 }
-#: For each sabotage that a run with seed 0 does not detect: the seed to try first.
+#: The seed to try first, for each sabotage that a run with seed 0 does not detect.
 FIRST_SEED = {
     answer_before_syncing: 1,
     release_after_recall: 1,
