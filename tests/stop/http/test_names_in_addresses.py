@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
@@ -99,6 +100,13 @@ def test_store_checks_the_secret_of_an_appeal(database_stores: Stores) -> None:
         assert not database_stores.reviews.is_appeal_secret(case, shown)
 
 
-def test_database_engines_hide_parameters(database_stores: Stores) -> None:
-    if isinstance(database_stores.bank, BankStore):
-        assert database_stores.bank.engine.engine.hide_parameters
+def test_database_errors_hide_parameters(database_stores: Stores) -> None:
+    assert isinstance(database_stores.bank, BankStore)
+    query = sa.text("SELECT missing_column FROM claim WHERE id = :id")
+    with (
+        pytest.raises(sa.exc.DBAPIError) as error,
+        database_stores.bank.engine.engine.connect() as db,
+    ):
+        db.execute(query, {"id": "canary 77ab1c"})
+    assert "missing_column" in str(error.value)
+    assert "77ab1c" not in str(error.value)
