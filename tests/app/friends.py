@@ -106,7 +106,7 @@ def create_contacts(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
 
 @contextmanager
 def create_device_without_browser(home: Path, name: str, relay: str | None) -> Iterator[Device]:
-    """Create a device without a browser, with the least allowed cost of a passphrase guess."""
+    """Create a device without a browser. The vault of the device has the lowest Argon2 cost."""
     device_settings = Settings(home, pause_s=0)
     with ExitStack() as stack:
         make_vaults_open_quickly(stack.enter_context(pytest.MonkeyPatch.context()))

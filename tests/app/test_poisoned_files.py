@@ -1,6 +1,7 @@
 """Tests of malicious files that are uploaded to the app.
 
-A person uploads them to make copies, to trace or send them, to compare a code, or as evidence.
+Each file is uploaded to make copies of it, to trace it, to send it, to compare it as the photo of a
+code, and to keep it as evidence.
 No page shows such a file unchanged or contains its script, and typed texts are kept.
 """
 
@@ -109,7 +110,7 @@ def test_malicious_files_are_neither_shown_unchanged_nor_run_and_do_not_stop_the
 
 
 def _check_answer(ana: Client, answer: httpx.Response) -> httpx.Response:
-    """Wait for the final answer; check that it is a page of the app without the file's script."""
+    """Wait for the final answer. Check that it is a page and does not contain the file's script."""
     began = time.monotonic()
     answer = wait_for_job(ana, answer)
     assert time.monotonic() - began < _ANSWER_S_MAX
@@ -138,7 +139,7 @@ def _check_draft(ana: Client, file_name: str, answer: httpx.Response) -> None:
 
 
 def _check_evidence(ana: Client, malicious_file: tuple[str, tuple[str, bytes, str]]) -> None:
-    """Check that evidence is stored and saved byte for byte, but never shown unchanged."""
+    """Check that evidence can be saved byte for byte, and is shown as a JPEG or not at all."""
     case = f"/90/{open_case(ana)}"
     kept = _check_answer(ana, ana.post(case, {"note": _TYPED_TEXT}, [malicious_file]))
     assert "A statement" in kept.text

@@ -249,7 +249,7 @@ class FailingStore(MemoryBlobs):
 def test_unreachable_store_does_not_keep_messages_from_ending(
     store_class: type[MemoryBlobs], end_message: EndMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message ends. The deletion of the blob is recorded, and made later."""
+    """The message ends. The relay records that the blob is an orphan, and deletes it later."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.05)
 
     async def run_scenario() -> None:
@@ -266,7 +266,7 @@ def test_unreachable_store_does_not_keep_messages_from_ending(
 def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The deletion is made in batches, and not every batch waits for the store."""
+    """The relay empties the mailbox in batches, and waits for the store only at the end."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.3)
 
     async def run_scenario() -> None:

@@ -25,7 +25,7 @@ class MemoryRowStore:
         self._transaction = _Transaction()
 
     def copy(self) -> "MemoryRowStore":
-        """Return an independent store that shares the rows, which are immutable."""
+        """Return a store with the same rows. Changes in one store do not affect the other store."""
         other = MemoryRowStore()
         other._transaction = self._transaction.copy()
         return other

@@ -77,7 +77,7 @@ class Story:
 
     @cached_property
     def jpeg(self) -> bytes:
-        """The picture, which depends on the seed."""
+        """The picture as a JPEG file. The seed determines the picture."""
         blobs = np.random.default_rng(self.seed).integers(
             0, 255, (_BLOBS_PER_SIDE, _BLOBS_PER_SIDE, 3), np.uint8
         )
@@ -112,8 +112,9 @@ class Story:
 
     @property
     def registered_by_claim(self) -> dict[str, bool]:
-        """Whether each claim is still registered, by the claim's name. A claim is left out if it is
-        in doubt whether the gate has registered or withdrawn it.
+        """For the name of each claim, whether the claim is still registered.
+
+        A claim is left out while its registration or its withdrawal is in doubt.
         """
         found = dict[str, bool]()
         for step in self.answered_steps:

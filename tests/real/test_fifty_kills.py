@@ -31,7 +31,7 @@ from tests.sizes import size
 
 pytestmark = pytest.mark.real
 
-LARGE_MESSAGE_BYTES = 32 * 1024  # so that few messages fill a disk
+LARGE_MESSAGE_BYTES = 32 * 1024  # large, so that the disk is full after few messages
 NO_FAULTS = {"lost": 0, "invented": 0, "faults": []}
 
 

@@ -27,7 +27,7 @@ from tests.real.trial import read_first_line, run_and_kill_at_end
 pytestmark = pytest.mark.real
 
 MB = 1 << 20
-# Our program, but it waits one second for an unreachable database, not twelve.
+# Entrenous, but it waits for an unreachable database for one second instead of twelve.
 IMPATIENT_PROGRAM = """
 from entrenous.__main__ import main
 from entrenous.carry.store import postgres as relay_postgres
@@ -35,7 +35,7 @@ from entrenous.carry.store import postgres as relay_postgres
 relay_postgres._DATABASE_WAIT_S_MAX = 1.0
 main()
 """
-LARGE_MESSAGE_BYTES = 32 * 1024  # so that few messages fill a disk
+LARGE_MESSAGE_BYTES = 32 * 1024  # large, so that the disk is full after few messages
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def post_message(device: Device, connection: RelayConnection) -> tuple[int, str]
 def post_until_full(
     device: Device, connection: RelayConnection, refusals_min: int = 10
 ) -> set[tuple[int, str]]:
-    """Post until ``refusals_min`` messages were refused; return the refusals without duplicates."""
+    """Post until ``refusals_min`` messages are refused; return the refusals without duplicates."""
     refused = list[tuple[int, str]]()
     while len(refused) < refusals_min:
         answer = post_message(device, connection)
@@ -170,7 +170,7 @@ def try_post_after_restart(
 
 
 def check_all_arrive(device: Device, connection: RelayConnection) -> None:
-    """Check that every acknowledged message arrives, and none arrives after its deletion."""
+    """Check that each acknowledged message arrives, and that no message arrives once deleted."""
     device.finish(connection)
     assert len(device.accepted) > 10
     assert device.accepted <= device.received

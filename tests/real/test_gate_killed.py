@@ -52,7 +52,7 @@ def test_expected_decision_after_steps(steps: tuple[str, ...], decision: str) ->
 
 
 def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:
-    """The gate got no request, so the checks must report the story and imported list as lost."""
+    """The gate got no request. The checks must report the claim, the case and the list as lost."""
     story = Story(
         1, ("claim 0", "upload"), answered_step_count=2, decision_by_case={"1919-8952-571b": HOLD}
     )

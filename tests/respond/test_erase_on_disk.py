@@ -46,7 +46,7 @@ def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
 
 
 def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
-    """Return, by name, the data of a case that must not remain after erasing it."""
+    """Return data of the case by name. None of the data may be left after the case is erased."""
     found = {"url": PAGE_URL.encode(), "what": DESCRIPTION.encode(), "handle": HANDLE.encode()}
     found |= {
         "words": STATEMENT.encode(),

@@ -144,14 +144,14 @@ def test_endless_redirects_end_in_an_error(server: RdapServer) -> None:
 
 
 def test_server_list_may_not_name_servers_without_https() -> None:
-    """The forged list names an http server on loopback. Only a list from loopback may name one."""
+    """The list names an http server on loopback, which only a list from loopback may do."""
     client = httpx.Client(transport=httpx.MockTransport(_answer_with_forged_list))
     with pytest.raises(RdapFailed, match="does not contact"):
         RdapClient(client, IANA_LISTS_URL).look_up(SITE_HOST, ())
 
 
 def _answer_with_forged_list(request: httpx.Request) -> httpx.Response:
-    assert request.url.host == "data.iana.org"  # the client must not contact the forged server
+    assert request.url.host == "data.iana.org"  # the client must not contact 127.0.0.1
     forged = b'{"services": [[["example"], ["http://127.0.0.1:8000/"]]]}'
     return httpx.Response(200, stream=httpx.ByteStream(forged))
 

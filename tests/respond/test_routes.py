@@ -225,7 +225,7 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
         ("US", "us-tida-removal", "within 48 hours"),
         ("AU", "au-osa-77", ""),  # this law's 24 hours run from the authority's notice
         ("US-CA", "us-ca-22671", ""),  # this law's 48 hours are for confirming receipt
-        ("JP", "jp-platform", ""),  # this law's 7 days are for telling the decision
+        ("JP", "jp-platform", ""),  # this law's 7 days are for reporting the decision
     ],
 )
 def test_hours_are_named_only_if_they_run_from_notice_to_removal(

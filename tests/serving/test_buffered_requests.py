@@ -142,7 +142,7 @@ class Connection:
         self.protocol.connection_made(self.transport)
 
     async def bytes_sent_after_tasks(self) -> bytes:
-        """Let pending tasks run, and return all bytes that were sent so far."""
+        """Let pending tasks run, and return all bytes that have been sent so far."""
         for _ in range(20):
             await asyncio.sleep(0)
         return self.transport.sent
@@ -164,7 +164,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
             b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n"
         )
         answers = await connection.bytes_sent_after_tasks()
-        assert answers.count(b"HTTP/1.1") == 3  # uvicorn's parser reads the last two
+        assert answers.count(b"HTTP/1.1") == 3  # uvicorn's parser reads the last two requests
         assert answers.count(b"by the parser") == 2
         connection.protocol.data_received(GET_REQUEST)
         connection.app.answer_next()

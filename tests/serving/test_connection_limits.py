@@ -121,7 +121,7 @@ def test_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
 
 @pytest.mark.parametrize("first_request", [PUT_REQUEST, UNBUFFERED_REQUEST])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes) -> None:
-    """A request head that begins during that time must be complete within ten seconds."""
+    """A request head that begins in the keep-alive time must be complete within ten seconds."""
 
     async def scenario(server: LimitedServer) -> None:
         idle, blank, next_ = (server.connect(first_request) for _ in range(3))
@@ -306,7 +306,7 @@ def test_long_head_and_long_body_are_read_whole() -> None:
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """First, a connection that sent little of a body is closed; then one that sent nothing."""
+    """The server closes a connection that sent little of a body, then a later silent connection."""
 
     async def scenario(server: LimitedServer) -> None:
         busy, large = server.connect(PUT_REQUEST), server.connect(PUT_HEAD, b"x" * 70_000)

@@ -22,9 +22,8 @@ def test_alert_program_gets_its_arguments_and_the_kind_and_count(tmp_path: Path)
     script = write_script(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/got; cat >> {tmp_path}/got")
     odd_argument = f"two words; $(touch {tmp_path}/x) *"
     run_alert_program([script, "--urgent", odd_argument], FLOOD_ALERT)
-    assert (
-        tmp_path / "got"
-    ).read_text() == f"--urgent|{odd_argument}|flood|3|"  # the program's standard input is empty
+    # The script's ``cat`` adds nothing, because the standard input is empty.
+    assert (tmp_path / "got").read_text() == f"--urgent|{odd_argument}|flood|3|"
     run_alert_program([script], Alert(AlertKind.WAITING, 1200))
     assert (tmp_path / "got").read_text() == "reviews-waiting|1200|"
     assert {path.name for path in tmp_path.iterdir()} == {"script", "got"}

@@ -102,7 +102,7 @@ def test_list_without_a_hash_adds_nothing(gate_setup: GateSetup) -> None:
 def test_list_needs_an_existing_or_well_named_bank_that_is_not_built_in(
     gate_setup: GateSetup,
 ) -> None:
-    """PEOPLE_BANK is for people's own claims, RELEASED_BANK for released uploads."""
+    """PEOPLE_BANK and RELEASED_BANK are built in, so they take no lists."""
     for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):
             bank_name_for_list(name, gate_setup.platform)

@@ -107,7 +107,7 @@ def test_default_settings_file_is_written_only_into_a_new_folder(tmp_path: Path)
     path = tmp_path / "gate" / "gate.toml"
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (default_gate_toml(), 0o600)
     path.unlink()
-    with open_platform(tmp_path / "gate"):  # no file is added to an existing folder
+    with open_platform(tmp_path / "gate"):  # the folder exists already
         assert not path.exists()
 
 

@@ -286,7 +286,7 @@ def test_letters_in_order_leave_only_the_two_newest_keys(ana: Person, ben: Perso
         for one, other in ((ana, ben), (ben, ana)):
             one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
-    # The key of Ana's last letter, and the newer key that Ben sent.
+    # Ben keeps the key to which Ana sealed her last letter, and the newer key that he sent.
     assert peer_xwing_key_count(ben) == 2
 
 
@@ -544,7 +544,7 @@ def test_recall_note_that_arrives_before_its_message_recalls_the_message(
 
 @pytest.mark.threat("server-adds-device")
 def test_relay_cannot_replace_the_identity_of_a_person(network: Network, ana: Person) -> None:
-    """The relay shows Caro's key bundle at Ben's mailbox, sealed like Ben's key bundle."""
+    """The relay shows Caro's key bundle at Ben's mailbox, sealed for Ben's id and mailbox."""
     ben, dan = network["ben"], network.set_up_person("dan")
     true, other = own_device(ben.device), own_device(network["caro"].device)
     shown = seal_key_bundle(other.card, true.person.id, true.home.mailbox)

@@ -28,7 +28,7 @@ from tests.deterministic import SettableClock
 
 
 async def create_mailbox_with_message(relay: Relay, message: SampleMessage) -> None:
-    """Create a mailbox, upload a blob and post a message that opens once."""
+    """Create a mailbox, upload a blob, and post a message that can be opened once."""
     await create_mailbox(message.mailbox, token_hash(message.owner), relay)
     await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
     await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)

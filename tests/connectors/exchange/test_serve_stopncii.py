@@ -328,7 +328,7 @@ def test_concurrent_serving_and_applying_miss_no_withdrawal(
     exchange_setup.feed.put_claim("more", fake_hash(3))
 
     def changes_while_serving(after: int, limit: int) -> tuple[ClaimChange, ...]:
-        if after == 3:  # the withdrawal was just applied to the served claims
+        if after == 3:  # change 3, the withdrawal, is already applied
             served.record_served(partner, [one for one in page if one.claim == her_claim], 2)
         return changes(after, limit)
 

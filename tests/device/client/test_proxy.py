@@ -90,7 +90,7 @@ def test_only_the_proxy_resolves_names_and_each_token_has_its_own_credentials(
 ) -> None:
     with new_relay_client(certificate_files.cert, proxy_setting(proxy)) as web:
         send_requests_with_and_without_tokens(HttpCourier(web), url, SampleMessage())
-    assert set(resolved_names) == {"127.0.0.1"}  # the proxy's own address
+    assert set(resolved_names) == {"127.0.0.1"}  # this is the address of the proxy
     assert {(one.by_name, one.host) for one in proxy.requests} == {
         (True, url.removeprefix("https://"))
     }

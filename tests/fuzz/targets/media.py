@@ -137,7 +137,7 @@ def _starts_with_result(untrusted: bytes, read: Callable[[bytes], bytes]) -> boo
 
 
 def _round_trip_of_prefix(read: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
-    """Require that the input begins with the bytes that ``read`` returns for the input."""
+    """Return a check: the bytes that ``read`` returns must be the beginning of the input."""
     return property_check(lambda untrusted: _starts_with_result(untrusted, read), bool, _REFUSALS)
 
 

@@ -41,7 +41,7 @@ _SHARE_DEPOSIT: Final = ShareDeposit(Secret(b"s" * 32), b"o" * 32, 1, b"g" * 16)
 def _body_target(
     name: str, read: Callable[[bytes], Any], write: Callable[[Any], bytes], *values: Any
 ) -> Target:
-    """Return a target for a JSON body. A round trip may change its whitespace and its order."""
+    """Return a target for a JSON body. A round trip may change whitespace and key order."""
     return Target(
         f"relay-{name}",
         round_trip(read, write),

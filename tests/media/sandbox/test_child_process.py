@@ -14,7 +14,7 @@ PipesAndChildEnds = tuple[Pipes, int, int]
 
 @pytest.fixture
 def pipes_and_child_ends() -> Iterator[PipesAndChildEnds]:
-    """Yield the parent's pipes, and the child's ends of the request and the answer pipe."""
+    """Yield the parent's pipes, the child's end for requests, and the child's end for answers."""
     request_reader, request_writer = os.pipe()
     answer_reader, answer_writer = os.pipe()
     pipes = Pipes(request_writer, answer_reader)

@@ -59,7 +59,8 @@ def test_only_the_required_order_links(start: LinkState, events: list[LinkEvent]
     if state is LinkState.LINKED:
         assert is_in_order
     elif start is LinkState.OFFERED:
-        assert not is_in_order  # nothing stops the linking after SAME, so HELLO completes it
+        # After SAME, no event stops the linking, and any later HELLO completes the linking.
+        assert not is_in_order
 
 
 def test_the_required_order_links() -> None:

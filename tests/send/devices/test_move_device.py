@@ -63,7 +63,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def network() -> Network:
-    """Ana and Ben at one relay, Cleo at another; both are contacts of Ana."""
+    """Return Ana and Ben at one relay, and Cleo at another; Ben and Cleo are Ana's contacts."""
     return network_of_three()
 
 
@@ -230,7 +230,7 @@ def test_contact_who_unblocks_later_learns_of_the_move(network: Network) -> None
 
 
 def test_uninformed_contact_is_informed_again_at_most_once_a_day(network: Network) -> None:
-    """Ana waits for a day, because Cleo's letter may have crossed the announcement of the move."""
+    """Ana waits for a day, because Cleo may have written before the announcement arrived."""
     ana, cleo = network["ana"], network["cleo"]
     with ana.courier.replace_calls(post=error_trick(WrongToken())):
         move_and_unlock(ana)
@@ -300,7 +300,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(network: Network) -> None:
     catch_up(cleo)  # this replacement waits at the old mailbox
     with ana.courier.replace_calls(waiting_envelopes=lambda *_: []):
         move_and_unlock(ana)
-    catch_up(cleo)  # another replacement, because Ana's list changed
+    catch_up(cleo)  # replaces the range again, because Ana's device list changed
     newest = dict(issued_ranges(cleo.device))[peer]
 
     def hide_old_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
@@ -392,9 +392,9 @@ def test_unreachable_old_relay_is_asked_once_an_hour_and_then_given_up(network: 
         assert urls.count(RELAY_URL) == 2
         network.clock.advance(days=2 * FORMER_MAILBOX_DAYS)
         catch_up(ana, ana)
-        network.clock.advance(hours=1)  # before that, Ana's clock counts as implausible
+        network.clock.advance(hours=1)  # an hour after the jump, the device trusts its clock again
         catch_up(ana, ana)
-        assert former_addresses(ana.device) == ()  # the old relay is given up
+        assert former_addresses(ana.device) == ()  # Ana's device no longer keeps her old address
         urls.clear()
         network.clock.advance(days=1)
         catch_up(ana)

@@ -28,7 +28,7 @@ class CountingCourier:
 
     courier: Any
     cut_after_bytes: int | None = None
-    passed_bytes: int = 0  # counts 1000 bytes for each piece, even a shorter last one
+    passed_bytes: int = 0  # counts 1000 bytes for each piece, even if the last piece is shorter
     byte_count: int = 0
     start_offsets: list[int] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class CountingCourier:
 
 @pytest.fixture
 def ben(friends: Network) -> Person:
-    """Ben, with an unopened message of one picture from Ana."""
+    """Return Ben, who has received a picture from Ana and has not opened it."""
     friends["ana"].send(SMALL_PICTURE, friends["ben"])
     fetch_messages(friends["ben"].device)
     return friends["ben"]

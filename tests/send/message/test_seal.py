@@ -34,7 +34,7 @@ from entrenous.send.message.make import (
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Network, Person
 
-# Larger than 16 MiB: its ciphertext is written to the vault in chunks.
+# This file is larger than 16 MiB, so the ciphertext is written to the vault in chunks.
 LARGE_FILE = bytes(range(256)) * 68_000
 
 

@@ -105,7 +105,7 @@ def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_attacker_in_the_middle_is_detected(network: Network) -> None:
-    """Ana knows Mallory as "ben", and Ben knows her as "ana"; Mallory compares with both."""
+    """Ana knows Mallory as "ben", and Ben knows Mallory as "ana". Mallory compares with both."""
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.add_contact(mallory)

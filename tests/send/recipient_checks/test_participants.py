@@ -63,7 +63,10 @@ def test_an_unknown_message_has_no_conversation(friends: Network) -> None:
 
 
 def send_with_false_recipients(sender: Person, reader: Person, *others: Person) -> str:
-    """Send a message to ``reader`` that falsely names others as recipients; return its name."""
+    """Send ``reader`` a message that falsely names others as recipients.
+
+    Return the name of the message.
+    """
     contact = contact_named(reader.name, sender.device)
     (to,) = ensure_sessions(addressees(contact, sender.device), sender.device)
     people = [contact.person, *(own_device(one.device).person for one in others)]

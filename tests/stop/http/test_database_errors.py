@@ -27,7 +27,7 @@ def database_engine(platform: Platform) -> sa.Engine:
 
 @pytest.fixture
 def missing_tables(platform: Platform) -> None:
-    """Rename two tables, so that queries fail with the name of a missing table."""
+    """Rename two tables, so that queries fail with an error that names a missing table."""
     with database_engine(platform).connect() as db:
         for table in ("upload", "claim"):
             db.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")

@@ -65,7 +65,10 @@ def app(platform: Platform) -> Starlette:
 def requests_to_all_routes(
     routes: list[BaseRoute], case: str, path_prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Yield pairs of a method (except HEAD) and a path (with ids filled in) for all routes."""
+    """Yield a (method, path) pair for each method except HEAD of each route.
+
+    Ids replace the placeholders in the paths.
+    """
     ids = {"{case}": case, "{claim}": CLAIM_ID, "{entry}": CLAIM_ID, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):

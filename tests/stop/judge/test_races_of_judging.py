@@ -159,7 +159,7 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(
 
 
 class OvertakenBank(BankStore):
-    """A bank that registers a competing request whenever a claim id is not found."""
+    """A bank that registers the claim of ``competing_call`` whenever a claim id is not found."""
 
     __slots__ = ("competing_call",)
 

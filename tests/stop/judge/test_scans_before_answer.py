@@ -26,7 +26,10 @@ def large_picture(her_picture: Any) -> Any:
 
 
 def recording_platform(gate_setup: GateSetup) -> PlatformWithSides:
-    """Return a platform and a list. Each decoding appends the requested minimum side, in pixels."""
+    """Return a platform and a list.
+
+    Each decoding of an upload appends the requested minimum side, in pixels, to the list.
+    """
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -136,7 +139,7 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
 
 
 class _InterruptingIndex:
-    """An index that calls ``event`` before its second look-up among whole pictures."""
+    """An index that calls ``event`` before the second look-up of hashes of whole pictures."""
 
     def __init__(self, index: Any, event: Callable[[], object]) -> None:
         self._index, self._event, self._look_ups = index, event, 0

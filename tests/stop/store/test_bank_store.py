@@ -71,7 +71,7 @@ def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
 
 
 def test_find_hashes_in_bank_returns_claims_by_hash(bank: BankStore) -> None:
-    """Parts are not found, and neither are claims of other banks or in other states."""
+    """Hashes of parts, claims of other banks and claims in other states are not found."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
         Registration(claim("a"), (HASH_1,), (HASH_3,)),
@@ -244,7 +244,7 @@ def test_upload_hashes_are_added_unless_the_claim_is_withdrawn(bank: BankStore) 
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """For a hash that was registered with the claim, the claim's own state counts."""
+    """If the hash is one that the claim was registered with, the claim keeps its own state."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_1,)))
 
@@ -372,7 +372,7 @@ def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> N
 
 @pytest.mark.real
 def test_concurrent_postgres_writes_become_visible_in_order(postgres: Cluster) -> None:
-    """A reader that asks for the entries after the last one that it read must miss none."""
+    """A reader repeatedly asks for entries newer than its last entry, and must miss no entry."""
     url = postgres.create_database()
     writers = [BankStore(open_postgres_engine(url)) for _ in range(4)]
     writers[0].set_bank(Bank(PEOPLE))
@@ -420,7 +420,8 @@ def test_unreachable_or_malformed_postgres_address_is_reported(postgres: Cluster
         open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
     with pytest.raises(BadDatabaseAddress, match="Nothing was started") as caught:
         open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
-    assert "relay" not in str(caught.value)  # relays raise the same error
+    # Gates and relays both raise this error, so its text must not name relays.
+    assert "relay" not in str(caught.value)
 
 
 OTHER_VERSIONS = [(SCHEMA_VERSION + 1, NewerBank), (SCHEMA_VERSION - 1, OlderBank)]
@@ -456,7 +457,7 @@ def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE other (number INTEGER)")
-        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # the schema uses this name
+        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # also a name in the schema
         before = list(db.iterdump())
         with pytest.raises(BankUnreachable, match="waiting_by_lead"):
             open_engine(path)

@@ -1,4 +1,4 @@
-"""PostgreSQL transactions have the expected isolation level with any default of the database."""
+"""PostgreSQL transactions have the expected isolation level, whatever the database's default is."""
 
 import psycopg
 import pytest

@@ -1,7 +1,7 @@
-"""Tests of households that move: no message and no contact is lost, and a defect is detected.
+"""Tests of households that move: no message or contact is lost, and a deliberate bug is detected.
 
-``make test`` runs fixed seeds, and ``make nightly`` also runs ENTRENOUS_MOVES new ones. The long
-run is ``python -m tests.village.moving.run --runs 200``.
+``make test`` runs fixed seeds. ``make nightly`` also runs new seeds; ENTRENOUS_MOVES sets their
+number. ``python -m tests.village.moving.run --runs 200`` runs 200 seeds.
 """
 
 import os
@@ -54,7 +54,7 @@ def test_one_seed_gives_the_same_steps_twice() -> None:
 
 
 def test_missing_records_of_former_mailboxes_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No device records former mailboxes of contacts; at least one of three seeds has to fail."""
+    """If no device records former mailboxes, at least one of three seeds must report a fault."""
     for module in (device_lists, old_mailbox):
         monkeypatch.setattr(module, "record_former_mailboxes", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))

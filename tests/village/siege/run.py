@@ -264,7 +264,7 @@ class Siege:
 
 
 def _add_and_compare(link: str, name: str, person: Participant) -> None:
-    """Add a person by a link and mark their keys as compared, so that receipts are owed."""
+    """Add a person by a link and mark their keys as compared, so that the person gets receipts."""
     add_person(link, name, person.device)
     mark_keys_compared(name, person.device)
 

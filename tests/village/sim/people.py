@@ -103,7 +103,7 @@ class Actor:
             self.recall(name)
 
     def recall(self, name: MessageName) -> None:
-        """Recall one message; a recall that fails is repeated at the end."""
+        """Recall one message. A recall that fails is repeated at the end of the simulation."""
         self.unfinished_recalls.add(name)
         recall_message(name, self.host.device)
         self.unfinished_recalls.discard(name)

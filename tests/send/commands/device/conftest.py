@@ -73,7 +73,7 @@ class RelayCommandLine:
 def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[RelayCommandLine]:
-    """Set up a relay, and Ana's device with a recovery sheet; key derivation is cheap."""
+    """Set up a relay, and Ana's device with a recovery sheet and cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

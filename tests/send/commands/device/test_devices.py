@@ -156,7 +156,7 @@ def test_linking_can_be_repeated_after_a_kill_before_the_grant(
     words, place = Secret(PASSPHRASE.encode()), Settings(home / "../phone", 0.0, pause_s=0)
 
     def link_and_kill(laptop: Device) -> None:
-        """Start to link a phone, then stop like a killed process: without discarding its vault."""
+        """Start to link a phone, then stop as if killed: the phone's vault is not discarded."""
         with (
             monkeypatch.context() as patch,
             create_lockable_device(place, lambda: words) as (phone, lock),
