@@ -121,7 +121,7 @@ def _can_be_forked(arguments: list[str], popen_options: dict[str, Any]) -> bool:
 
 
 class ForkedProgram(Popen[Any]):
-    """A Popen of ``python -m MODULE`` or ``python -c CODE`` that the fork server forks."""
+    """A Popen of ``python -m MODULE`` or ``python -c CODE``. The fork server forks the process."""
 
     def _execute_child(self, *given: Any) -> None:
         """Replace Popen's own fork and exec."""

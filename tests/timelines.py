@@ -52,7 +52,7 @@ def delay_streams(  # noqa: PLR0913 - each parameter changes one property
     """Return a clip with its picture delayed by ``picture_s`` and its sound by ``sound_s``.
 
     Sound packets are numbered from 1. Packets in ``lost_packets`` are left out. Packets from number
-    ``first_late_packet`` on are delayed by another ``lateness_s``.
+    ``first_late_packet`` on are delayed by ``lateness_s`` more.
     """
     file = io.BytesIO()
     with (

@@ -60,7 +60,7 @@ def run_app(
 
 @contextmanager
 def run_app_program(program: list[str], home: Path, **settings: str) -> Iterator[RunningApp]:
-    """Run the app of this program for a device in ``home``; fail if it prints a traceback."""
+    """Use ``program`` to run the app for a device in ``home``; fail if it prints a traceback."""
     defaults = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
     environment = {**os.environ, **defaults, **settings}
     command = [*program, "app", "--no-browser", "--json"]

@@ -1,4 +1,7 @@
-"""docs/app.md lists the page of each command (except operators'), or says why there is none."""
+"""docs/app.md names the page for each command, or says why there is none.
+
+Commands for operators are left out.
+"""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +20,10 @@ _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
 def command_names(group: Any, *group_names: str) -> Iterator[str]:
-    """Yield each command after the names of its groups; all lessons count as one, ``learn``."""
+    """Yield the full name of each command, such as ``case open``.
+
+    All lessons count as one command, ``learn``.
+    """
     for name in group.list_commands(None):
         found = group.get_command(None, name)
         words = (*group_names, name)

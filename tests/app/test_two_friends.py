@@ -32,7 +32,7 @@ def test_two_friends_compare_keys_and_send_undo_open_and_take_back_messages(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     photo, note = _save_photo(tmp_path), _save_voice_note(tmp_path)
-    settings_of_ana = {"ENTRENOUS_UNDO": "120"}  # seconds to undo her one message
+    settings_of_ana = {"ENTRENOUS_UNDO": "120"}  # seconds in which Ana can undo a message
     settings_of_ben = {"ENTRENOUS_UNDO": "1"}
     script = mode != "no-script"
     with open_apps_of_two_friends(

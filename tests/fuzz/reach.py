@@ -106,7 +106,7 @@ def _limits_imported(tree: ast.Module) -> Iterator[str]:
 
 
 def _assignments_of_limits(names: set[str]) -> list[ast.stmt]:
-    """Return the assignments of these limits, and of those that they depend on, in file order."""
+    """Return the assignments of these limits and of the limits they use, in the file's order."""
     lines = {
         name: line
         for line in ast.parse(_LIMITS_FILE.read_bytes()).body

@@ -1,8 +1,8 @@
 """Fuzz targets: a reader, the errors that it may raise, and what must hold for its results.
 
-A reader may raise only the errors that the target permits; usually these are the family Malformed.
-A result must have only one encoding, be equal after it is written and read again, or have some
-other property.
+A reader may raise only the errors that the target permits; usually these are Malformed and its
+subclasses. A result must have only one encoding, be equal after it is written and read again, or
+have some other property.
 """
 
 from collections.abc import Callable, Iterable
@@ -77,6 +77,6 @@ def _make_check(
 
 
 def format_message(refusal: Exception) -> None:
-    """Format the error's message, which must not fail, whatever values the error contains."""
+    """Format the error's message. This must succeed, whatever values the error contains."""
     if isinstance(refusal, EntrenousError):
         str(refusal)

@@ -94,7 +94,7 @@ def run_make(
 def test_a_changed_file_makes_the_install_fail(package_index: PackageIndex, tmp_path: Path) -> None:
     tree = make_checkout(tmp_path / "tree")
     package_index.plant_file()
-    refused = run_make(".venv/.uv", tree, package_index)  # runs pip
+    refused = run_make(".venv/.uv", tree, package_index)  # pip has to refuse the wheel
     assert refused.returncode != 0
     assert re.search(HASH_MISMATCH_MESSAGE, refused.stdout + refused.stderr)
     assert not (tree / ".venv/bin/uv").exists()
@@ -105,7 +105,7 @@ def test_a_changed_file_makes_the_install_fail(package_index: PackageIndex, tmp_
         [tree / ".venv/bin/uv", "pip", "uninstall", "-q", SMALL_PACKAGE], cwd=tree, check=True
     )
     package_index.plant_file()
-    refused = run_make(".venv/.run", tree, package_index)  # runs uv
+    refused = run_make(".venv/.run", tree, package_index)  # uv has to refuse the wheel
     assert refused.returncode != 0
     assert re.search(HASH_MISMATCH_MESSAGE, refused.stdout + refused.stderr)
     assert not list(tree.glob("**/planted.py"))

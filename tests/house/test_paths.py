@@ -44,7 +44,7 @@ def paths_in(text: str) -> Iterator[str]:
 
 
 def is_missing(named: str, page: Path) -> bool:
-    """Return whether the repository lacks this path or, for a bare name, any file of that name."""
+    """Return whether the repository has nothing at this path. A bare name may be in any folder."""
     if named in PATHS_ELSEWHERE | FILES_OF_EACH_PACKAGE:
         return False
     places = (ROOT, SOURCE, ROOT / "docs", page.parent)

@@ -49,7 +49,7 @@ NOT_BUILT: set[str] = set()
 
 
 def faults(all_rows: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
-    """Return descriptions of everything that is wrong with rows and marks."""
+    """Return a description of each error in the rows of threats and in the marks of tests."""
     known = {row.id: row for row in all_rows}
     wrong = [
         f"{row}: no such row" for row in (*PROTOCOL_THREATS, *BANK_THREATS) if row not in known

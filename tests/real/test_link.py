@@ -150,7 +150,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
         laptop.run("inbox")
         phone.run("device", "recovery", "--out", str(tmp_path / "sheet"))
         relay.stop()
-        soon = 0.2  # the old relay is stopped: a longer wait is useless
+        soon = 0.2  # the old relay is stopped, so a longer wait for its answer is useless
         for one in (laptop, phone):
             listed = one.run("device", "list", "--json", patience_s=soon).answer
             assert len(listed["devices"]) == 2

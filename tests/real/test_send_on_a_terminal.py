@@ -76,7 +76,7 @@ def split_into_redraws(output: str) -> list[list[str]]:
 
 
 def bar_shares(redrawn: list[list[str]], label: str) -> list[float]:
-    """Return the share of a bar that was done, from 0 to 1, in each drawing that has the bar."""
+    """Return how full the bar with this label is, from 0 to 1, in each drawing that has the bar."""
     lines = [line for one in redrawn for line in one if line.startswith(label)]
     found = [PROGRESS_IN_BYTES.search(line) for line in lines]
     return [float(one[1]) / float(one[2]) for one in found if one is not None]
@@ -99,7 +99,7 @@ def test_every_long_step_shows_progress_and_the_undo_hint_stays(ana: Shell, tmp_
         assert any(0.0 < one < 1.0 for one in seen), (
             label,
             seen,
-        )  # a drawing shows a step partly done
+        )  # at least one drawing shows a bar that is partly full
         assert seen[-1] == 1.0, label
     window = [at for at, one in enumerate(redrawn) if any(UNDO_HINT in line for line in one)]
     assert len(window) > UNDO_S * 5

@@ -49,7 +49,7 @@ def test_interrupted_erasure_leaves_the_whole_case(
         monkeypatch.setattr(device.vault, "delete_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             erase_case(case.name, device)
-    # Opening deletes unknown files.
+    # Opening the vault deletes files that belong to no record.
     with device_with(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)

@@ -26,14 +26,14 @@ AMERICAN_TABLE = "north-america.toml"
 COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
 FIRST_READ_ON = date(2026, 11, 25)
 _REREAD_COLUMNS = ("read_on", "source", "source2", "verified", "verified_by")
-CHANGED_COLUMNS = {  # columns that may differ, for example because a law was read again
+CHANGED_COLUMNS = {  # columns in which a shipped law may differ from the collected facts
     **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _REREAD_COLUMNS),
     **dict.fromkeys(("us-tida-crime", "nz-hdca"), _REREAD_COLUMNS),
     "hash-stopncii": (*_REREAD_COLUMNS, "law"),
     "ca-cc-162-1": (*_REREAD_COLUMNS, "scope", "escalation"),
     "au-osa-77": (*_REREAD_COLUMNS, "escalation"),
     "cl-cp-161d": (*_REREAD_COLUMNS, "penalty"),
-    "hash-takeitdown": ("law",),  # "law" no longer contains "hash"
+    "hash-takeitdown": ("law",),  # the shipped text omits the word "hash"
     "ng-nitda-code": ("caution",),  # the shipped text omits a note for maintainers
     "br-mci-21": ("in_force_from",),  # the older law is now a separate version
 }

@@ -1,4 +1,4 @@
-"""Messages survive wrong clocks and implausible dates, and still expire in time."""
+"""No message is lost by wrong clocks or implausible dates, and messages still expire in time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -58,8 +58,10 @@ KNOWN_BY_LINK_REASON = (
 def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
     friends: Network,
 ) -> None:
-    """Texts cause no question and do not count as a first picture. The guard asks again when the
-    contact's keys have become unknown, and again when they have become known by link.
+    """The guard does not ask before texts, and they do not count as a first picture.
+
+    It asks again after the trust in the contact's keys has become ``UNKNOWN``, and once more after
+    the trust has become ``BY_LINK``.
     """
     ana, ben = friends["ana"], friends["ben"]
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
@@ -107,7 +109,7 @@ def add_contact_called(name: str, network: Network) -> None:
     ],
 )
 def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike: str) -> None:
-    """Earlier messages to Ben make no difference, because his name may still be a slip."""
+    """Earlier messages to Ben make no difference: Ana may now have typed his name by mistake."""
     ana = friends["ana"]
     for _ in range(3):
         ana.send(SMALL_PICTURE, friends["ben"])

@@ -29,7 +29,7 @@ ENDED_STATES = tuple(
 
 
 def count_status_queries(ana: Person) -> int:
-    """Return how many copies a status query asks about."""
+    """Query the status of sent messages, and return the number of copies that were asked about."""
     before = ana.courier.calls["envelope_status"]
     query_sent_messages(ana.device)
     return ana.courier.calls["envelope_status"] - before
@@ -109,8 +109,10 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 
 
 def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
-    """Store a message with one copy, like the message with this name. If 100 divides ``number``,
-    the copy can still change. Otherwise the copy has ended, or was opened and has expired.
+    """Store a message that resembles the message ``name`` and has one copy.
+
+    If 100 divides ``number``, the state of the copy can still change. Otherwise the copy has ended,
+    or was opened and has expired.
     """
     original = ana.device.ledger.message_named(name)
     (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == original.id)

@@ -32,7 +32,10 @@ HASH_STRATEGY = st.binary(min_size=32, max_size=32)
 
 
 def embedding_bytes(start: bytes) -> bytes:
-    """Return 512 signed bytes: ``start`` with 0 in place of -128, then sevens, and a final 127."""
+    """Return 512 bytes: ``start``, then as many sevens as fit, and 127 as the last byte.
+
+    In ``start``, each byte 128 (as a signed byte, -128) is replaced by 0.
+    """
     return bytes(byte if byte != 128 else 0 for byte in start).ljust(511, b"\x07") + b"\x7f"
 
 

@@ -145,7 +145,7 @@ def test_unreadable_file_passes_after_its_release(
     release_case(case, gate_setup.platform)
     assert judge_upload(cut, gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert dry_run(cut, gate_setup.platform).outcome is Outcome.LET_THROUGH
-    # Only the released bytes pass.
+    # A file that is one byte shorter than the released file does not pass.
     assert judge_upload(cut[:-1], gate_setup.platform).outcome is Outcome.HOLD
 
 

@@ -1,4 +1,4 @@
-"""Tests of the files that a view leaves in the vault's, the working and the temporary folder.
+"""Tests of the files that a view leaves in the vault folder, working folder and temporary folder.
 
 A view leaves only sealed files, and a view-once message leaves none. A recall and the expiry of the
 message delete these files.
@@ -39,7 +39,7 @@ PIECE_BYTES = 48  # too many bytes to occur in another file by chance
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with three subfolders: the vault's, the working and the temporary one."""
+    """Return a folder with three subfolders: vault folder, working folder, temporary folder."""
     for name in ("home", "started-in", "temporary"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "started-in")
@@ -120,7 +120,7 @@ def test_a_view_leaves_only_sealed_files_and_a_recall_deletes_them(
 
     after = read_all_files(folder)
     new = kept_file_names(folder) - before
-    assert len(new) == 2  # the frame and the picture of the message
+    assert len(new) == 2  # the picture and the message's frame (its list of files and its text)
     assert {name.split("/")[0] for name in after} == {"home"}
     assert has_no_piece_of(shown.data, after)
 

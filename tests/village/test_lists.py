@@ -122,7 +122,7 @@ def test_withheld_list_is_reported_once_after_16_hours(network: Network) -> None
 
 @pytest.mark.threat("server-adds-device")
 def test_two_device_lists_of_one_epoch_freeze_the_contact(network: Network) -> None:
-    """Ben knows a signed list of Ana's; her own list has the same epoch but other content."""
+    """Ben has accepted a list of Ana's. She has a different list of the same epoch."""
     ana, ben = network["ana"], network["ben"]
     fork_device_list(ana, ben)
     ana.send(SMALL_PICTURE, ben)
@@ -245,7 +245,7 @@ def test_newer_list_is_accepted_after_a_false_claim(network: Network) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_claimed_newer_own_list_is_reported_as_a_split_view(network: Network) -> None:
-    """Caro names a list of Ana's with a later epoch than Ana's own list."""
+    """Caro's message names a false list of Ana's, with a later epoch than Ana's real list."""
     ana, caro = network["ana"], network["caro"]
     store_false_epoch(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana)

@@ -187,7 +187,7 @@ def test_sync_note_about_ones_own_person_blocks_no_device(
 def test_contact_note_with_the_latest_possible_date_does_not_block_a_rename(
     network: Network,
 ) -> None:
-    """The phone sends the note, as a device with a wrong clock would."""
+    """The phone sends a note dated in the year 9999, as if the clock of the phone were wrong."""
     ana, phone = network["ana"], network["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)

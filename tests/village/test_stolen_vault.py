@@ -238,7 +238,10 @@ def test_no_early_letter_can_be_decrypted_once_prekeys_have_expired(
 
 
 def test_vault_from_before_a_letter_was_read_opens_both_layers(conversation: Conversation) -> None:
-    """This shows that the other tests can fail: these vaults open the letters."""
+    """Other tests expect that a stolen vault cannot open letters.
+
+    This test shows that ``can_open_outer_layer`` and ``can_open_inner_layer`` can also be true.
+    """
     conversation.exchange_messages(2)
     for recording in conversation.recordings.values():
         assert all(

@@ -73,7 +73,7 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
 @settings(max_examples=5)
 @given(st.integers(0, 2**31))
 def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
-    """The average of a copy and the copy with the inverted key has no mark."""
+    """The average of two copies is the unmarked sound if each bit of their key streams differs."""
     prepared = prepare_sound(voice(1.5), 16_000)
     stream = key_stream(prepared, seed)
     opposite = bytes(255 - byte for byte in stream)

@@ -1,4 +1,4 @@
-"""Tests of flat areas: the flat mask, masks that become zero, and marks that remain."""
+"""Tests of flat areas of pictures: how they are found, and how they change masks and marks."""
 
 import io
 from typing import Any

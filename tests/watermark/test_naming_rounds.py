@@ -104,7 +104,7 @@ def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> No
 
 
 def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
-    """Each round draws new scores of innocents. With so large an alpha, false namings do occur."""
+    """Each round draws new scores of innocents. Alpha is so large that some innocents are named."""
     rng, alpha, runs = np.random.default_rng(5), 0.2, 3000
 
     def score(_: Collection[RecipientId]) -> Scores:

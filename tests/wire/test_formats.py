@@ -700,7 +700,7 @@ def test_padme_costs_at_most_12_percent_and_has_few_sizes() -> None:
         assert length <= padded <= length * 1.12
         assert padded_length(padded) == padded
         sizes.add(padded)
-    assert len(sizes) < 200  # 16 or 32 sizes for each doubling of the length
+    assert len(sizes) < 200  # between two powers of two there are 16 or 32 padded lengths
 
 
 JPEG_FIELDS = ["image/jpeg", 7, 1]

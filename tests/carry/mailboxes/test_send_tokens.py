@@ -63,7 +63,7 @@ async def create_mailbox_with_bundle(message: SampleMessage, relay: Relay) -> No
 def change_tokens(
     message: SampleMessage, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()
 ) -> int:
-    """Add and drop send tokens of these hashes; return how many the mailbox then has."""
+    """Add and drop send tokens of these hashes; return how many tokens the mailbox then has."""
     return run(
         add_and_drop_send_tokens(
             message.mailbox, message.owner, SendTokenChanges(add, drop, EXPIRES_AT), relay

@@ -65,10 +65,10 @@ def test_wake_up_reaches_all_listeners_of_its_mailbox_only(wake_ups: WakeUps, ru
 
 
 async def wait_until_notifications_are_delivered(wake_ups: WakeUps) -> None:
-    """Wait until PostgreSQL has delivered this process's earlier notifications to it.
+    """Wait until this process has received its own earlier notifications from PostgreSQL.
 
-    Notifications of one batch are delivered in any order, but batches one after the other. So when
-    the second of two successive notifications arrives, all earlier ones have arrived.
+    Notifications of one batch are delivered in any order, but a batch only after the batch before
+    it. So when the second of two successive notifications arrives, all earlier ones have arrived.
     """
     if isinstance(wake_ups, PostgresWakeUps):
         for _ in range(2):

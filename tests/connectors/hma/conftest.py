@@ -53,7 +53,7 @@ def new_hma_app(
 ) -> Starlette:
     """Return the gate's HMA API.
 
-    ``listings_platform`` replaces ``platform`` for the stores of listings and sources.
+    If ``listings_platform`` is given, its stores of listings and sources are used.
     """
     platform_of_stores = listings_platform or platform
     return hma_app(

@@ -158,7 +158,7 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
 
 
 def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAccess) -> None:
-    """A gate for one upload at a time refuses a second picture while the first arrives."""
+    """The gate accepts one upload at a time; it refuses a second one while the first arrives."""
 
     async def run_scenario() -> tuple[int, Any]:
         app = new_hma_app(platform, GateAccess(access.operator, uploads_at_once=1))

@@ -1,4 +1,4 @@
-"""Tests of the views of an uploaded video: reversed edits, bars, and cut edges."""
+"""Tests of the views of an uploaded video: edits that a view undoes, bars, and cut edges."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,10 @@ MakeFrames = Callable[[Any, float], list[Frame]]
 
 
 def matching_share_by_view(upload: VideoViews, registered: VideoPrint) -> dict[str, float]:
-    """Return for each view the share of half seconds in which a hash is near a registered hash."""
+    """Return, for each view, the share of the upload's half seconds that have a matching frame.
+
+    A frame matches if its hash is near a registered hash.
+    """
     return {
         view.how: len(
             {
@@ -146,7 +149,7 @@ def test_trimmed_views_are_few_and_spread_over_time(scene: Any, make_frames: Mak
     half_seconds = sorted({view.at_ms // 500 for view in upload.trimmed})
     assert len(half_seconds) == 8
     assert half_seconds[-1] >= 14
-    silent = video_views(make_frames(scene, 12.0))  # without the video's length
+    silent = video_views(make_frames(scene, 12.0))  # no length is given
     assert {view.at_ms // 500 for view in silent.trimmed} == set(range(8))
 
 

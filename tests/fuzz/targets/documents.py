@@ -81,7 +81,7 @@ _REPORT_SEAL_FIELDS: Final = ("digest", "device", "signature")
 
 
 class FakePath:
-    """A stand-in, without a disk, for the path of a file with these bytes."""
+    """A replacement for the path of a file. Reading it returns these bytes, without a disk."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data

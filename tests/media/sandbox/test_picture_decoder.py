@@ -118,7 +118,7 @@ def picture_or_error_type(read: Callable[[bytes], object], data: bytes) -> objec
 @pytest.mark.parametrize(
     "code",
     [
-        "",  # ends after its ready message
+        "",  # the child ends after its ready message
         "os.read(0, 9); os._exit(1)",
         "os.kill(os.getpid(), 9)",
         "os.write(1, b'rubbish' * 1000); time.sleep(60)",
@@ -138,7 +138,7 @@ def test_dead_child_or_invalid_answer_raises_picture_decoding_failed(
 
 
 SILENT_CHILD_CODES = (
-    "time.sleep(600)",  # neither reads nor answers
+    "time.sleep(600)",  # the child neither reads nor answers
     "os.read(0, 1 << 20); time.sleep(600)",
     "[(os.write(1, b'R\\x01'), time.sleep(600)) for _ in 'ab']",
     "os.read(0, 1 << 20); os.fork() or time.sleep(600); time.sleep(600)",

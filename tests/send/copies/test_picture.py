@@ -146,7 +146,7 @@ def test_copies_can_be_made_again_bit_for_bit(network: Network) -> None:
     prepared = prepare_picture(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_stream_bytes(*size))
-    assert sent.finer > 0  # because the JPEG was scaled down
+    assert sent.finer > 0  # scaled-down copies are encoded finer than the original
     for copy, data in zip(sent.copies, marked_copies, strict=True):
         marked = embed_mark(
             prepared,

@@ -37,7 +37,7 @@ def test_each_member_of_a_large_circle_gets_a_separate_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The message is only a text; ``python -m bench.send`` sends a picture to 256 people."""
-    # Fewer keys, so that setting up the people is quicker.
+    # Setting up the people is quicker with fewer keys.
     monkeypatch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)
     network, ana, people = network_with_large_circle()
     recipients, expires_at = (

@@ -234,7 +234,7 @@ def test_invite_admits_a_limited_number_of_letters(
 def test_person_added_again_keeps_valid_tokens(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Adding the same person twice does not use up the invite for others."""
+    """Ana adds Ben twice by the same link, and can write to him. Caro can still use the link."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     link = make_invite_link(ben.device)
@@ -645,7 +645,7 @@ def test_device_without_a_relay_can_neither_invite_nor_fetch(network: Network) -
 
 
 def test_expired_invite_admits_nobody(friends: Network) -> None:
-    """The relay would refuse the invite's expired token, so Eve uses a token that Ben lent."""
+    """The relay would refuse the invite's expired token, so Eve uses a token of Ben's."""
     ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", OTHER_RELAY_URL)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)

@@ -49,7 +49,7 @@ def three_people(three_people: Network) -> Network:
 
 @pytest.mark.slow
 def test_text_naming_a_person_who_has_the_picture_is_asked_about(three_people: Network) -> None:
-    """The picture is recognized after scaling."""
+    """Ben got the picture in a smaller size. The guard recognises it as the same picture."""
     for text in ("For you, Ben!", "ben: as promised", "dear BEN"):
         assert has_name_warning(three_people["ana"], "caro", text)
 

@@ -1,4 +1,4 @@
-"""Commands on a folder without a gate fail and create nothing, except for an import."""
+"""Commands on a folder without a gate fail and create nothing, but an import makes a gate."""
 
 from pathlib import Path
 

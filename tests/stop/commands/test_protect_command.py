@@ -68,7 +68,7 @@ def cli(
     platform: Platform,
     clip_and_sound_files: dict[str, bytes],
 ) -> Iterator[CommandLine]:
-    """Yield a command line with Ana's device. Its requests to any gate reach ``platform``."""
+    """Yield a command line that uses Ana's device; its requests to any gate reach ``platform``."""
     app = gate_app_of(platform)
     monkeypatch.setattr(
         registration_client,

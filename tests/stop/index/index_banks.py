@@ -35,10 +35,10 @@ def random_hashes(count: int, seed: int) -> tuple[bytes, ...]:
 def assert_index_equals_brute_force(
     index: IndexStore, bank: BankStore, seed: int = 1, query_count: int = 60
 ) -> None:
-    """Assert that an index finds the same entries within 31 bits as brute force over the bank.
+    """Assert that an index and brute force over the bank find the same entries within 31 bits.
 
     The queries are ``query_count`` hashes that differ from random entries in 0 to 32 bits, and five
-    random hashes. The index may also return entries that were withdrawn.
+    random hashes. The index may also find withdrawn entries.
     """
     rng = np.random.default_rng(seed)
     entries = bank.entries(0)

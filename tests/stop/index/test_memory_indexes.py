@@ -53,7 +53,7 @@ def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: BankStore) ->
 def test_each_query_has_its_own_cosine_threshold(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (HASH_1,), embedding=embedding(1)))
     index = RegisteredEmbeddings(bank)
-    mixed = mixed_embedding(1, 2, 1.5)  # a cosine of about 0.55
+    mixed = mixed_embedding(1, 2, 1.5)  # its cosine with embedding(1) is about 0.55
     assert [one.query for one in index.find_similar([mixed] * 3, [0.5, 0.6, -1.0])] == [0, 2]
     (one, *_) = index.find_similar([mixed], [0.5])
     assert one.cosine == pytest.approx(0.55, abs=0.05)

@@ -1,6 +1,6 @@
 """Many uploads of one picture are one review item.
 
-There are a thousand uploads, but on PostgreSQL only a hundred, except in ``make nightly``.
+There are a thousand uploads on SQLite and in ``make nightly``, and otherwise a hundred.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def upload_count(database_kind: str) -> int:
-    """Return 1000; on PostgreSQL, only 100 except in ``make nightly``."""
+    """Return 1000 on SQLite and in ``make nightly``, and otherwise 100."""
     return 1000 if database_kind == "sqlite" else size(100, 1000)
 
 

@@ -63,7 +63,10 @@ def test_failing_row_raises_and_others_are_written(failing_rows: set[int]) -> No
 
 
 def test_waiting_for_a_writer_that_exits_raises() -> None:
-    """One of the two waiting threads writes both rows and exits; both threads get an error."""
+    """Two threads wait. One of them writes the rows of both, but exits before it reports success.
+
+    Both threads get an error.
+    """
     writer = BlockingWriter()
 
     def write_then_exit(rows: Sequence[RowValues]) -> None:

@@ -127,7 +127,7 @@ def test_simulation_detects_sabotage(sabotage: Sabotage) -> None:
 
 
 def run_with_sabotage(sabotage: Sabotage, seed: int) -> str:
-    """Return the report of one run whose people were set up before the sabotage."""
+    """Set up people, sabotage the program, run the simulation, and return its report."""
     run = SimulationRun(seed)
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)

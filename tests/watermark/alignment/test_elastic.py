@@ -79,7 +79,7 @@ def test_a_lens_is_measured(strength: float, cat: Pixels) -> None:
     found = register(distort_picture(cat, found_to_sent), cat)
     assert found is not None
     assert found.is_bent
-    assert found.pose.bend is None  # the two lens parameters are enough
+    assert found.pose.bend is None  # the two lens parameters describe the whole distortion
     assert found.warp.bent_px > 3.0
     assert rms_error_px(found, found_to_sent) < 0.1
 
