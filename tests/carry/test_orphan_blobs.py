@@ -16,7 +16,7 @@ from entrenous.carry.expire import remove_orphan_blobs
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.mailbox import create_mailbox, delete_mailbox_with_contents
 from entrenous.carry.relay import Relay, RowStore
-from entrenous.carry.relay_rows import OrphanBlob, StoredLetter, StoredUpload
+from entrenous.carry.relay_rows import OrphanBlob, StoredLetter, StoredMailbox, StoredUpload
 from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.restore import delete_untrusted_rows
 from entrenous.carry.withdraw import withdraw
@@ -282,5 +282,6 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
             delete_mailbox_with_contents(message.mailbox, message.owner, relay), 1.5
         )
         assert len(await orphan_names(relay)) == 3000
+        assert await relay.mail.read(lambda view: view.count(StoredMailbox)) == 0
 
     asyncio.run(run_scenario())

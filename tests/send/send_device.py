@@ -154,7 +154,7 @@ def cached_network(make: Callable[[], Network]) -> Callable[[], Network]:
 
 @cached_network
 def network_of_three() -> Network:
-    """Ana and Ben at one relay, Cleo at the other; both are contacts of Ana."""
+    """Ana and Ben at one relay, and Cleo at the other; Ben and Cleo are contacts of Ana."""
     network = Network()
     ana, ben, cleo = (
         network.set_up_person("ana"),

@@ -72,7 +72,7 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
 
 @settings(max_examples=5)
 @given(st.integers(0, 2**31))
-def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
+def test_marks_of_inverse_key_streams_cancel_out(seed: int) -> None:
     """The average of two copies is the unmarked sound if each bit of their key streams differs."""
     prepared = prepare_sound(voice(1.5), 16_000)
     stream = key_stream(prepared, seed)
