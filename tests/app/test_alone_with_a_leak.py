@@ -1,5 +1,5 @@
-"""A person without a relay makes copies for two people, traces a leaked copy, and saves a letter to
-a platform as PDF. Then she reports somebody who threatens to post a picture.
+"""A person without a relay makes copies for two people, traces a leaked copy, writes a letter to a
+platform, and saves the letter as PDF. Then she reports somebody who threatens to post a picture.
 """
 
 import io

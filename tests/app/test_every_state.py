@@ -1,5 +1,5 @@
-"""Tests of every state of the story: accessibility, translatable words, typed markup, the policy of
-the pages, and the browser's profile.
+"""Tests of every state of the story: accessibility, translatable words, scripts in typed texts, the
+pages' content security policy, and the browser's profile.
 
 All tests but the nightly one use the record of one walk; see ``story_record.py``.
 """
@@ -32,7 +32,7 @@ _WINDOW_BITS_BY_MAGIC: Final = {
     b"\x78\xda": 15,
     b"\x78\x01": 15,
 }
-_PART_BYTES: Final = 24  # length of the parts of a picture that are searched for
+_PART_BYTES: Final = 24  # length of the parts that ``_picture_parts`` yields
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def test_every_state_is_accessible_in_english(browser: Browser, tmp_path: Path) 
 
 
 def test_words_are_translatable_and_pages_are_right_to_left(record: StoryRecord) -> None:
-    """In the pseudo-language, a word that cannot be translated is outside of brackets. Lessons are
-    left out, because they have files of their own in each language.
+    """In the pseudo-language, translatable sentences are in brackets, so a word outside of brackets
+    cannot be translated. Lessons are not checked: each language has its own files of lessons.
     """
     assert not record.untranslated, "\n".join(record.untranslated)
     assert record.directions == {"rtl"}
@@ -96,7 +96,7 @@ def test_browser_profile_contains_no_typed_text_and_no_shown_picture(record: Sto
 
 
 def test_profile_search_finds_data_of_another_site(record: StoryRecord) -> None:
-    """The test above proves something only if the search can find data in the profile."""
+    """A search that finds nothing proves something only if it can find data in the profile."""
     files = {
         name
         for name, text in _profile_contents(record.profile)
@@ -125,7 +125,9 @@ def _encodings_of(words: list[str]) -> list[bytes]:
 
 
 def _profile_contents(profile: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield each file's content, name and decompressed streams, each with the file's path."""
+    """For each file, yield its path three times: with the content, with the file's name, and with
+    the decompressed streams.
+    """
     for file in sorted(profile.rglob("*")):
         if file.is_file():
             text = file.read_bytes()

@@ -75,7 +75,7 @@ def test_lookup_without_a_case_needs_no_vault_asks_nobody_and_is_forgotten_on_le
         assert rdap_server.requested_paths == []
         wrong = ana.post("/75", {"act": "ask", "address": "somewhere"})
         assert wrong.status_code == 409
-        ana.post("/3")  # leave quickly
+        ana.post("/3")  # the button Leave quickly
         assert ana.get(found.url.path).status_code == 404
         assert "pictures.example" not in ana.get("/75").text
 

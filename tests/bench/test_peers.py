@@ -1,4 +1,4 @@
-"""Tests of other watermarking libraries in the tracing benchmark: match radius and named copies."""
+"""Tests of the comparison with other watermarking libraries: match radius and named copies."""
 
 import pytest
 

@@ -62,11 +62,11 @@ def test_xwing_draft_vectors_open(
 
 
 def test_hpke_draft_vectors_open(record_vectors: Callable[[str, int], None]) -> None:
-    """The vector of our suite in draft-ietf-hpke-pq, from the package cryptography-vectors.
+    """The vector is that of our suite in draft-ietf-hpke-pq (package cryptography-vectors).
 
-    Letters have no associated data, and each letter is the first message of its HPKE context. The
-    test therefore encrypts the vector's texts again, with the vector's key and base nonce, and
-    opens the results.
+    Our code opens only the first message of an HPKE context, and only without associated data. The
+    test therefore encrypts each text of the vector again in this form, with the vector's key and
+    base nonce, and opens the result.
     """
     package = pytest.importorskip("cryptography_vectors")
     suites = json.loads(

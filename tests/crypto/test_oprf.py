@@ -220,8 +220,8 @@ def test_output_of_a_fixed_input_never_changes() -> None:
 
 
 def test_unused_bit_gives_no_second_encoding() -> None:
-    """Fuzzing found that such an encoding of the identity was accepted and later raised an
-    unexpected error.
+    """Fuzzing found that an encoding of the identity with the unused bit set was accepted and later
+    raised an unexpected error.
     """
     blinded = blind(Secret(b"input"), KEY)
     for element in (bytes(32), blinded, evaluate(KEY, blinded)):

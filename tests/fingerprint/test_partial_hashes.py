@@ -1,4 +1,4 @@
-"""Tests of the registered windows of a picture, and of the hashes of windows."""
+"""Tests of the windows of a picture that are registered, and of the hashes of these windows."""
 
 from collections.abc import Callable
 from itertools import product

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 PAPER_SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
 CHROMIUM_PAPER_FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
 LONGEST_LESSON = max(all_lessons(), key=lambda lesson: len(lesson.text)).name
-#: Every lesson in every paper size. Only the longest lesson is printed outside of the nightly run.
+#: All pairs of a lesson and a paper size. ``make test`` prints only the longest lesson.
 PRINTED_LESSONS = [
     pytest.param(one.name, paper, marks=[] if one.name == LONGEST_LESSON else pytest.mark.nightly)
     for one in all_lessons()
@@ -123,7 +123,7 @@ def test_page_follows_the_color_scheme_and_axe_finds_no_violations(
 
 
 def test_lesson_pages_are_well_formed_and_their_local_links_exist(site: Path) -> None:
-    """All lessons are in one test, because each pytest worker would export the whole site."""
+    """One test checks all lessons. Otherwise each pytest worker would export the whole site."""
     for one in all_lessons():
         elements = Elements((site / f"{one.name}.html").read_text())
         assert elements.open == [], one.name

@@ -1,4 +1,4 @@
-"""Tests of the check-up's tables (contents, sources, readability, parsing) and of answers files."""
+"""Tests of the check-up's tables (contents, sources, readability, parsing) and of answer files."""
 
 import tomllib
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Tests of written clips: frames, times, frame types, sound, and no encoder or creation time."""
+"""Tests of written clips: frames, times, frame types, sound, and metadata."""
 
 import io
 

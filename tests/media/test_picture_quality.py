@@ -1,4 +1,4 @@
-"""Tests of the quality steps by which a copy is encoded finer, and of the PSNR reached."""
+"""Tests of the quality steps that a copy needs, and of the PSNR that the copy reaches."""
 
 import io
 import math

@@ -15,7 +15,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 
 SIDE_PX_MIN = 512
-QUARTER_TURN_ORIENTATION = 6  # EXIF: a quarter turn
+QUARTER_TURN_ORIENTATION = 6  # a value of the EXIF tag Orientation
 
 
 @cache

@@ -88,8 +88,8 @@ def kill_round(
     rng: random.Random,
     slow_look_option: str,
 ) -> ImportedList | None:
-    """Start gates, let all clients use them, perhaps import a list, and kill the gates one after
-    the other. Return the list, or None if no import was started.
+    """Start gates, let all clients use them, and kill the gates one after the other. In about half
+    of the rounds, import a list meanwhile. Return this list, or None if no import was started.
     """
     stop_requested, listing = threading.Event(), None
     seed = rng.randrange(1 << 30) if rng.random() < 0.5 else None
@@ -111,7 +111,9 @@ def kill_round(
 
 
 def _wait_for_steps(clients: Sequence[Client], rng: random.Random) -> None:
-    """Wait, for a minute at most, until the clients took some steps, then up to 0.3 s longer."""
+    """Wait, for at most a minute, until the clients have taken a random number of further steps.
+    Then wait for up to 0.3 s.
+    """
     enough = sum(client.answered_count for client in clients) + rng.randint(0, _STEPS_MAX)
     until = time.monotonic() + _WORK_S_MAX
     while sum(client.answered_count for client in clients) < enough and time.monotonic() < until:

@@ -87,7 +87,7 @@ class Device:
             self.faults.append(f"a message was answered with {status}")
 
     def fetch(self, connection: "RelayConnection") -> bool:
-        """Fetch and delete the waiting messages; return whether the relay listed none."""
+        """Fetch and delete the waiting messages; return True if the relay listed no message."""
         status, body = connection.request("GET", f"{self.path}/envelopes", self.owner)
         page = json.loads(body)["envelopes"] if status == 200 else []
         names = [one["envelope"] for one in page]
@@ -148,8 +148,8 @@ class RelayConnection:
 def run_relay(
     folder: Path, database: str = "", *database_wait_s: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a relay; yield its process and its URL. ``database_wait_s``, if given, replaces the time
-    for which the relay waits for an unreachable database.
+    """Run a relay; yield its process and its URL. If ``database_wait_s`` is given, the relay waits
+    at most this many seconds for an unreachable database.
     """
     command = [sys.executable, "-c", RELAY_PROGRAM, str(folder), database, *database_wait_s]
     with run_and_kill_at_end(command) as process:
@@ -193,8 +193,9 @@ def kill_round(
 def run_trial(
     kill_count: int, folder: Path, database: str, seed: int, device_count: int
 ) -> dict[str, Any]:
-    """Kill relays at least ``kill_count`` times, in rounds of two if there is a database. Return
-    the numbers of kills and of acknowledged, lost and invented messages, and the faults.
+    """Kill relays at least ``kill_count`` times: two relays in each round with PostgreSQL, one with
+    SQLite. Return the number of kills, the numbers of acknowledged, lost and invented messages, and
+    the faults.
     """
     rng, relay_count = random.Random(seed), 2 if database else 1
     devices = [Device(random.Random(f"{seed} {n}")) for n in range(device_count)]

@@ -40,7 +40,7 @@ def upload_and_hold(gate: RunningGate) -> str:
     answer = gate.upload(LISTED_PICTURE).json()
     assert answer["decision"] == "hold", answer
     case = str(answer["case"])
-    # The picture is stored after the answer.
+    # The gate stores the picture only after its answer.
     assert wait_until(lambda: get_upload(gate, case).is_success, 120)
     return case
 
@@ -156,8 +156,8 @@ def test_postgresql_without_a_key_is_reported_as_unsealed(
 def test_gate_is_not_opened_without_its_key_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No new key is made, because the disk with the key file may just not be mounted, and other
-    gates would not know a new key.
+    """The gate makes no new key. The disk with the key file may be unmounted, and other gates would
+    not know a new key.
     """
     key_file = tmp_path / "away" / "gate"
     (tmp_path / "gate.toml").write_text(f'held_key = "{key_file}"\n')

@@ -58,7 +58,7 @@ def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> Non
     data_folder = tmp_path / "gate"
     with run_gate_with_hma_client(data_folder) as (hma, gate):
         fetch_list(data_folder)
-        # status and access
+        # show the status and the interface, and refuse a request without a token
         assert hma.get("/status").text == "I-AM-ALIVE"
         assert httpx.get(f"{gate.url}/hma/c/banks", trust_env=False).status_code == 401
         assert "/m/raw_lookup" in checked_json(hma.get("/site-map"))
@@ -66,7 +66,7 @@ def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> Non
             checked_json(hma.get("/openapi/openapi.json"))["info"]["title"]
             == "Open Media Match API"
         )
-        # banks and contents
+        # create a bank and add content
         assert (
             checked_json(hma.post("/c/banks", json={"name": "TEST"}), 201)["matching_enabled_ratio"]
             == 1
@@ -79,7 +79,7 @@ def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> Non
         address = f"/c/bank/TEST/content/{number}"
         shown = checked_json(hma.get(address, params={"include_metadata": "true"}))
         assert (shown["note"], shown["metadata"]["content_id"]) == ("from before", "upload-7")
-        # hash and look up
+        # hash pictures, and look up hashes and pictures
         hashed = checked_json(hma.post("/h/hash", files=photo_upload(PICTURE)))["pdq"]
         assert checked_json(hma.post("/m/compare", json={"pdq": [hashed, signal]}))["pdq"][0]
         query = {"signal": signal, "signal_type": "pdq"}
@@ -90,9 +90,9 @@ def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> Non
         assert hit["bank_content_id"] == number
         assert checked_json(hma.post("/m/lookup", files=photo_upload(OTHER_PICTURE))) == {"pdq": {}}
         assert checked_json(hma.get("/m/index/status"))["pdq"]["size"] == 1 + len(LISTED_HASHES)
-        # uploads to the gate are compared with the content
+        # the gate holds an upload of the picture that was added
         assert gate.upload(jpeg(PICTURE)).json()["decision"] == "hold"
-        # types and exchanges
+        # list signal types and exchanges
         assert checked_json(hma.get("/c/signal_type"))[0]["name"] == "pdq"
         assert checked_json(hma.get("/c/exchanges")) == ["FROM_ALLY"]
         assert checked_json(hma.get("/c/exchange/FROM_ALLY"))["api"] == "local_file"

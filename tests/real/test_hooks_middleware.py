@@ -160,7 +160,7 @@ def site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> 
 
 @pytest.fixture(params=PROGRAM_BY_INTERFACE)
 def marking_site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
-    """Return a site whose application gets quarantined uploads, marked by a header."""
+    """Return a site whose application also receives quarantined uploads, which a header marks."""
     return sites[request.param, "header"]
 
 

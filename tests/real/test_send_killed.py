@@ -19,7 +19,7 @@ from tests.real.processes import Server, Shell, wait_until
 
 pytestmark = pytest.mark.real
 
-#: About half the size of the encrypted copy of ``noise_jpeg``, as the test checks.
+#: About half the size of the encrypted copy of ``noise_jpeg``. The test checks this proportion.
 HALF_COPY_BYTES = 1_870_000
 
 

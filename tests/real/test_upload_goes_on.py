@@ -34,7 +34,8 @@ from tests.in_memory.vault import MemoryVault
 from tests.real.processes import Server, wait_until
 
 FILE_BYTES = 96 * 1024 * 1024
-BUFFERED_BYTES_MAX = 16 * 1024 * 1024  # buffered between two programs, and lost if one is killed
+# The most bytes that are in buffers between the sender and the relay. A kill loses these bytes.
+BUFFERED_BYTES_MAX = 16 * 1024 * 1024
 
 pytestmark = pytest.mark.real
 

@@ -39,7 +39,10 @@ def wait_until_true(condition: Callable[[], bool]) -> None:
 def create_fetching_gate(
     source_gate: RunningGate, source_kind: SourceKind, key: str, folder: Path
 ) -> Path:
-    """Create the data folder of a gate that fetches from ``source_gate`` as ``source_kind``."""
+    """Create the data folder of a gate that fetches from ``source_gate``.
+
+    ``source_kind`` is the interface through which the gate fetches.
+    """
     path, credentials = PATH_AND_CREDENTIALS_BY_SOURCE_KIND[source_kind]
     folder.mkdir(mode=0o700)
     (folder / "gate.toml").write_text("fetch_minutes = 0.05\n")

@@ -1,4 +1,4 @@
-"""Recalls: what they report of each copy, how they are repeated, and what stays afterwards."""
+"""Recalls: what they report about each copy, how they are repeated, and what remains afterwards."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ from tests.stop.platform_for_tests import new_device
 
 
 def test_original_files_are_returned_once_each_in_the_order_sent() -> None:
-    """The records of a clip and of the sound in the clip name the same file."""
+    """The record of a clip and the record of the clip's sound name the same file."""
     device = new_device()
     picture, clip, note = (device.vault.store_file(data) for data in (b"picture", b"clip", b"note"))
     info = device.vault.store_file(b"what was measured")

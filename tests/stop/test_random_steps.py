@@ -312,7 +312,8 @@ def test_released_sound_is_not_held_for_an_unrelated_new_sound(
 def test_reference_is_deleted_once_it_is_not_needed(her_picture: Any) -> None:
     gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
-    assert gate_setup.platform.reviews.review(case).reference == "post 17"  # a deferred scan is due
+    # The gate keeps the reference until the deferred scan.
+    assert gate_setup.platform.reviews.review(case).reference == "post 17"
     run_next_deferred_scan(gate_setup.platform)
     assert gate_setup.platform.reviews.review(case).reference == ""
     without = GateSetup(limits=GateLimits(look_back_days=0, slow_looks=0))
@@ -354,7 +355,9 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield pairs: a distance from the original, and the copy with a blurred or black square."""
+    """Yield pairs of a distance from the original and an edited copy. In the copy, a square is
+    blurred or black.
+    """
     original = fingerprint(picture(pixels))
     for y, x, blurred_share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)

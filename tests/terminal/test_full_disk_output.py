@@ -34,7 +34,8 @@ def test_printing_to_a_full_disk_raises_incomplete_output(
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
             print_answer()
-        # When ``full`` is closed, the output that the full device refused goes to /dev/null.
+        # The refused output is still in the buffer of ``full``. Closing ``full`` writes this output
+        # again, but now to /dev/null, which is never full.
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), full.fileno())
 

@@ -1,4 +1,4 @@
-"""Tests of the cache of decoded sent pictures: reading once, eviction, and features."""
+"""Tests of the cache of decoded sent pictures: repeated reads, evictions, and features."""
 
 from dataclasses import replace
 

@@ -196,7 +196,7 @@ class OutputMatcher:
 
 
 def matcher_with_words(words: Mapping[str, str]) -> OutputMatcher:
-    """Return a matcher that knows some words from the start, such as folders and addresses."""
+    """Return a matcher that knows from the start how some words, such as folders, are printed."""
     return OutputMatcher(dict(words))
 
 

@@ -37,7 +37,8 @@ from tests.village.test_crash import count_crashes_until_success
 
 pytestmark = pytest.mark.slow
 
-#: Distances between tested crash points. Odd distances give crashes both before and after requests.
+#: Distances between tested crash points. Crash points before and after requests alternate, so
+#: odd distances reach both kinds.
 OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7, 3)
 
 
@@ -53,7 +54,9 @@ def network() -> Network:
 def link_up_to_comparison(
     old: Device, new: Device, name: str
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Link two devices up to the comparison, which so far only the new device has confirmed."""
+    """Begin to link two devices. The new device confirms the comparison. The old device has not
+    confirmed the comparison yet.
+    """
     old_side = start_on_old_device(None, old)
     new_side = start_on_new_device(old_side.code, name, new)
     old_side = poll_old_device(old_side, old)
@@ -123,7 +126,7 @@ def test_new_device_that_crashes_while_linking_works_or_can_be_revoked(network: 
 
         has_crashed = is_stopped_by_crash(finish_linking, new, crash_point)
         if new.device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None:
-            assert has_crashed  # the new device has no keys, but is on the list
+            assert has_crashed  # the new device has no keys, but Ana's device list names it
             assert name in [one.name for one in device_overview(ana.device).devices]
         else:
             catch_up(new, ana, new, ben, new, ana)

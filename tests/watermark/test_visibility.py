@@ -26,7 +26,9 @@ def half_smooth_picture() -> Pixels:
 
 
 def uniform_masks_and_trial(amplitude: float) -> tuple[list[Plane], Plane]:
-    """Return masks of this amplitude everywhere and the mark of ``trial_chips`` in these masks."""
+    """Return masks with this amplitude at every pixel, and the mark that ``trial_chips`` gives with
+    these masks.
+    """
     plan = lay_out_chips(600, 400)
     masks = [np.full(band.pixels, amplitude, np.float32) for band in plan.bands]
     return masks, mark_pattern(trial_chips(plan), plan, masks)

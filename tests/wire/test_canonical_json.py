@@ -1,4 +1,4 @@
-"""Canonical JSON: one byte form for one value, and only that form is read back."""
+"""Canonical JSON: each value has exactly one byte form, and other forms are refused."""
 
 # ruff: noqa: PT011 -- the reason for the refusal does not matter here
 

@@ -174,7 +174,7 @@ def test_relay_body_is_read_back(format_name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("format_name", BODY_FORMATS)
 @given(untrusted_body=st.binary(max_size=80))
 def test_random_relay_body_is_not_understood(format_name: str, untrusted_body: bytes) -> None:
-    # Hypothesis uses literals from our code, so it may try the excluded body, which is valid.
+    # This token body is valid, and Hypothesis may try it, because it uses literals from our code.
     assume((format_name, untrusted_body) != ("token", b'{"uses":null,"expires_at":null}'))
     with pytest.raises(NotUnderstood):
         BODY_FORMATS[format_name][2](untrusted_body)

@@ -1,4 +1,4 @@
-"""How often a share is released, also to concurrent requests, and how openings are counted."""
+"""Tests of releasing a share: the limit, concurrent requests, and the count of openings."""
 
 import asyncio
 from pathlib import Path
@@ -74,7 +74,9 @@ def test_openings_after_the_thousandth_are_not_counted() -> None:
 
 
 def test_finished_attempt_cannot_be_repeated() -> None:
-    """A late repeat, for example by a device with a copied disk, uses up no further opening."""
+    """Somebody with a copy of the device's disk may repeat an attempt later. The relay refuses this
+    request and counts no further opening.
+    """
     relay, message = new_relay(), SampleMessage()
     run(create_mailbox_and_post(relay, message, 2))
     attempt = message.new_attempt()

@@ -107,7 +107,7 @@ def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None
             threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
                 thread.start()
-            # The pause is short, since a mailbox holds at most 2,000 messages.
+            # Kill the relay before the mailbox is full. A mailbox holds at most 2,000 messages.
             time.sleep(0.2 + 0.13 * round_number)
             process.send_signal(signal.SIGKILL)
             for thread in threads:
@@ -129,7 +129,7 @@ def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None
 
 
 def message_for_sender(message: SampleMessage, sender_number: int) -> SampleMessage:
-    """Return a message with the mailbox and token of ``message``, but with its own envelopes."""
+    """Return a message that has the mailbox and token of ``message``, but makes other envelopes."""
     own_post = SampleMessage(until=message.until, sealed=message.sealed)
     own_post.mailbox, own_post.token = message.mailbox, message.token
     own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender_number + 1))
@@ -208,7 +208,9 @@ def test_client_requires_tls_1_3_and_a_valid_certificate() -> None:
 
 
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
-    """The blob of ten megabytes is stored outside the database; it is deleted after an opening."""
+    """The relay stores the blob of ten megabytes outside the database, and deletes the blob after
+    an opening.
+    """
     message = SampleMessage()
     message.blob = SeededRandomSource().token(10_000_000)
     with (

@@ -1,4 +1,4 @@
-"""Restores of a relay's backup, with or without the shares of messages, and a refused backup."""
+"""Tests of restoring a relay's backup, with or without shares, and of refused folders."""
 
 import asyncio
 from pathlib import Path

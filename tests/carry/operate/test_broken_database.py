@@ -72,7 +72,9 @@ def test_backup_finds_a_damaged_page_that_was_never_read(
 def test_backup_of_a_damaged_database_is_not_restored(
     relay_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An earlier version made such backups, and recorded the hash of the damaged database."""
+    """An earlier version of the program made such backups, and recorded the hash of the damaged
+    database.
+    """
     out, again = tmp_path / "backup", tmp_path / "again"
     back_up_relay(relay_folder, out)
     damage_database(out / DATABASE_NAME)

@@ -86,7 +86,9 @@ def _run_while_blocked(
     server: psycopg.Connection[Any],
     work_meanwhile: Callable[[], None],
 ) -> None:
-    """Run ``work_meanwhile`` while ``wait_for_lock`` is blocked; wait for the latter to end."""
+    """Run ``work_meanwhile`` while ``wait_for_lock`` is blocked. Then wait until ``wait_for_lock``
+    has ended.
+    """
     thread = threading.Thread(target=wait_for_lock, daemon=True)
     thread.start()
     while server.execute(COUNT_BLOCKED_LOCK_REQUESTS).fetchone() != (1,):

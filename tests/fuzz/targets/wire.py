@@ -29,7 +29,7 @@ _RECORD_TYPES: Final = (Message, Contact, Circle)
 
 
 def _read_record(untrusted: bytes) -> object:
-    """Read a record; the first byte gives its type."""
+    """Read a record. The first byte selects the type of the record."""
     return unpack(
         _RECORD_TYPES[untrusted[0] % len(_RECORD_TYPES)] if untrusted else Message, untrusted[1:]
     )

@@ -76,7 +76,9 @@ def test_frames_max_spreads_the_selected_frames_over_the_clip() -> None:
 
 
 def test_frames_out_of_time_order_are_refused() -> None:
-    """A late time on the second frame must not make a selection skip the frames after it."""
+    """The second frame has a later time than the frames that follow. A selection of frames must not
+    skip those frames without an error.
+    """
     options = {"bf": "2", "preset": "veryfast"}
     data = bytearray(encode_clip(hand_held_frames(seconds=2.0), codec="libx264", **options))
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3

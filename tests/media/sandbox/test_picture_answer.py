@@ -1,4 +1,6 @@
-"""Tests of the picture decoder's messages: valid, changed and invalid answers, and readiness."""
+"""Tests of the picture decoder's messages: valid, changed and invalid answers, and the ready
+message.
+"""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Tests of ``case notice``: listing, drafting, showing, comparing, files, and reference numbers."""
+"""Tests of ``case notice``: list, show, compare and save notices, and store reference numbers."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tests of ``case watch``: consent, due checks, cases under 18, and output without addresses."""
+"""Tests of ``case watch``: consent, due checks, people under 18, and output without addresses."""
 
 import json
 import os

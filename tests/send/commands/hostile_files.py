@@ -1,4 +1,4 @@
-"""Files that a malicious sender could send in place of copies, such as polyglots."""
+"""Files, such as polyglots, that a malicious sender could send in place of copies."""
 
 import io
 import struct
@@ -34,7 +34,9 @@ SOUND_MEDIA_TYPES = {
 
 
 def zip_archive() -> bytes:
-    """Return a ZIP archive of a script. ZIP readers find it even at the end of another file."""
+    """Return a ZIP archive of a script. ZIP readers find such an archive even at the end of another
+    file.
+    """
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("run.sh", SHELL_SCRIPT)
@@ -298,9 +300,9 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Append ``more`` to the first box that is named ``inside``.
+    """Append ``more`` to the content of the first box whose name is ``inside``.
 
-    Adjust the sizes of that box and of all boxes around it.
+    Adjust the sizes of this box and of all boxes around the box.
     """
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
@@ -323,7 +325,7 @@ def _ogg_page(flags: int, serial: bytes, number: int, body: bytes) -> bytes:
 def _ogg_checksum(page: bytes) -> int:
     """Return the CRC-32 of an Ogg page (RFC 3533, section 6).
 
-    The bits are not reflected. The initial value is 0, and so is the final XOR.
+    The bits are not reflected. The initial value and the final XOR are 0.
     """
     crc = 0
     for byte in page:

@@ -70,7 +70,7 @@ def test_view_once_message_is_exported_once_and_not_kept(cli: CommandLine) -> No
 
 @pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
 def test_message_name_with_a_slash_gives_no_file_path(name: str, tmp_path: Path) -> None:
-    """Messages never get such names; this check is a second line of defence."""
+    """No message gets such a name, but ``message_file_path`` refuses the name anyway."""
     assert (
         message_file_path("7-lunar-otter", 1, "image/png", tmp_path)
         == tmp_path / "7-lunar-otter-1.png"

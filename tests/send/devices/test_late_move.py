@@ -292,7 +292,7 @@ def test_lost_device_cannot_delete_the_former_mailbox_of_another_device(network:
 @pytest.mark.slow
 def test_abandoned_move_makes_devices_unready(network: Network) -> None:
     """Ana's devices prepare mailboxes at the third relay, but then move to another relay. The
-    mailboxes at the third relay then no longer count.
+    devices are then no longer ready to move to the third relay.
     """
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone, url=THIRD_RELAY_URL)
@@ -385,7 +385,7 @@ def test_late_device_that_unblocks_somebody_reaches_them(network: Network) -> No
 
 @pytest.mark.slow
 def test_tokens_lent_after_a_move_are_valid(network: Network) -> None:
-    """Ana's third device has no tokens for Ben's tablet when it learns that Ben has moved."""
+    """When Ana's third device learns that Ben has moved, it has no tokens for Ben's tablet."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     tablet = add_linked_device(network, ben, "tablet", "tablet")
     fetch_rounds(ben, tablet, ana)
@@ -438,7 +438,9 @@ def test_pending_close_token_is_set_after_a_move(network: Network) -> None:
 
 
 def test_older_list_with_a_local_relay_address_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mallory's second list names a local relay; her later letter refers to that list."""
+    """Mallory's second device list names a relay with a local address. After Mallory has published
+    a third list, she sends a letter that refers to the second list.
+    """
     network = Network()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
         network.apps[url] = relay_app(

@@ -277,7 +277,7 @@ def test_refused_revocation_is_reported_and_retried(network: Network) -> None:
     assert fetch_messages(tablet.device).problems == (), "the problem is reported only once"
     mail = own_device(phone.device).home
     assert mail.close is not None
-    # A revocation with the phone's recovery sheet closes the mailbox with this request.
+    # With the phone's recovery sheet, a revocation sends this request, which closes the mailbox.
     phone.device.courier.close_mailbox(RELAY_URL, mail.mailbox, mail.close)
     network.clock.advance(hours=2)
     catch_up(ana, tablet)

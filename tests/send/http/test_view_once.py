@@ -133,7 +133,9 @@ def veil_visibility(browser: Browser, index: int) -> str:
 def test_view_once_content_is_veiled_and_leaves_no_file(
     cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The first view is left by a button, the second by a key, and the third without scripts."""
+    """The recipient ends the first view with a button and the second view with a key. The browser
+    shows the third view without scripts.
+    """
     profile = tmp_path_factory.mktemp("profile")
     with start_chromium(profile) as browser:
         for view in (_unveil_each_and_leave, _leave_by_keyboard, _view_without_scripts):

@@ -164,7 +164,9 @@ def test_a_hello_to_an_earlier_prekey_is_read_after_new_prekeys_are_published(
 def test_hellos_are_read_after_prekeys_could_not_be_published(
     network: Network, error: Exception
 ) -> None:
-    """The relay still hands out an earlier fallback key, whose private key the device has kept."""
+    """The relay still hands out an earlier fallback key. Ben's device has kept the matching private
+    key.
+    """
     ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device, people=2)
     for _ in range(4):

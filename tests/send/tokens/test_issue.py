@@ -161,7 +161,9 @@ def test_a_replaced_token_range_stays_valid_and_expires_within_eight_days(friend
 def test_an_item_with_an_expired_token_leaves_with_a_token_of_the_new_range(
     friends: Network, clock_error: timedelta
 ) -> None:
-    """It makes no difference if the clock was far ahead when the new range was recorded."""
+    """With the larger ``clock_error``, the clock of Ana's device was 400 days ahead when the device
+    recorded the new range.
+    """
     ana, ben = friends["ana"], friends["ben"]
     unreachable = error_trick(RelayUnreachable(host="x"))
     with ana.courier.replace_calls(post=unreachable), pytest.raises(WaitsInOutbox):

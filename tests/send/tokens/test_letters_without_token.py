@@ -181,7 +181,9 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
 
 @pytest.mark.parametrize("count", [64, 70])
 def test_waiting_messages_do_not_use_up_a_range(network: Network, count: int) -> None:
-    """The issuer cannot count tokens that were used by letters without an index."""
+    """A letter that was written without a token names no index. The issuer therefore cannot count
+    the token that the letter uses later.
+    """
     tablet, ben = network["tablet"], network["ben"]
     removed_tokens = drop_tokens(tablet, ben)
     for _ in range(count):
@@ -263,7 +265,7 @@ def test_expiry_of_a_letter_without_a_token_is_reported(network: Network) -> Non
 
 
 def test_one_wrong_clock_reading_expires_no_waiting_letter(network: Network) -> None:
-    """No relay is asked, so the clock alone would expire the letter."""
+    """The clock is 400 days ahead during one fetch, while the letter waits for a token."""
     tablet, ben = network["tablet"], network["ben"]
     fetch_messages(tablet.device)
     removed_tokens = drop_tokens(tablet, ben)

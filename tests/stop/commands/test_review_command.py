@@ -290,7 +290,7 @@ def test_decision_on_a_terminal_is_confirmed_first(
         "review", "--data", data_folder, "--decide", MATCHED_CASE, "confirm"
     )
     assert (status, "already decided" in wrong, len(asked)) == (3, True, 2)
-    # With --json no confirmation is asked for.
+    # With --json, the command asks for no confirmation.
     assert (
         gate_cli("review", "--data", data_folder, "--decide", UNREADABLE_CASE, "confirm", "--json")[
             0
@@ -307,7 +307,7 @@ def test_unknown_case_or_unreadable_file_is_refused_and_nothing_written(
     assert gate_cli("review", "--data", data_folder, "--decide", case, "confirm")[0] in {3, 4}
     assert gate_cli("review", "--data", data_folder, "--show", case, "--out", out)[0] in {3, 4}
     unreadable = gate_cli("review", "--data", data_folder, "--show", UNREADABLE_CASE, "--out", out)
-    assert unreadable[0] == 4  # an unreadable file has no view
+    assert unreadable[0] == 4  # an unreadable file cannot be shown
     assert not out.exists()
 
 

@@ -95,7 +95,8 @@ def test_old_change_times_are_dropped_without_skipping_changes(
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(days=60)
     oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
-    # At the last update, change 3 was the newest change older than 100 days.
+    # The changes are 60 days apart. At the last update, change 3 was the newest change older than
+    # 100 days, so only the times of earlier changes were dropped.
     assert oldest.number == 3
     assert change_number_before(oldest.at_s, exchange_setup.exchange) == 0
     assert change_number_before(oldest.at_s + 1, exchange_setup.exchange) == 3
@@ -112,7 +113,8 @@ def test_change_time_of_a_concurrent_process_wins(
     add_change_time = store.add_change_time
 
     def add_after_other_process(self: Any, change_time: ChangeTime, drop_before_s: int) -> None:
-        # The first call stands for the other process, which dates change 2.
+        # The first call dates change 2, as another process would. The second call is the real one,
+        # which dates change 3.
         add_change_time(self, change_time, drop_before_s)
         add_change_time(self, replace(change_time, number=3), drop_before_s)
 

@@ -35,7 +35,9 @@ UPLOAD_BYTES = 12_000_000
 
 
 async def measure_answer_s(app: Starlette, body: bytes) -> float:
-    """Return the seconds until the last byte of the answer, without the work after the answer."""
+    """Return the seconds from the request to the last byte of the answer. The work that the gate
+    does after the answer is not measured.
+    """
     answered = 0.0
 
     async def receive() -> dict[str, Any]:
@@ -174,7 +176,7 @@ def test_running_gate_takes_as_long_for_a_match_as_for_a_miss(
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
                     took = {which: measure_upload_s(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
-                # The matching uploads were held.
+                # The gate held the matching uploads.
                 assert gate.get_json("/v1/status")["reviews"] - before >= PAIRS_PER_PICTURE
         conn.close()
     share = math.expm1(abs(statistics.median(ratios)))

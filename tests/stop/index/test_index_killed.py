@@ -1,4 +1,4 @@
-"""After its process was killed at a random time, an index still agrees with brute force."""
+"""An index whose process was killed at a random time still agrees with a brute-force search."""
 
 from pathlib import Path
 

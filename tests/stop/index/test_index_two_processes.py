@@ -45,7 +45,7 @@ def start_query_process(folder: Path, url: str) -> Iterator[Callable[[bytes], in
 
 
 def test_next_look_up_of_another_process_sees_the_change(tmp_path: Path, postgres: Cluster) -> None:
-    """The median time of a change and the look-up after it is at most a second."""
+    """The median time for a change and the next look-up together is at most one second."""
     url = postgres.create_database()
     engine = open_postgres_engine(url)
     bank = BankStore(engine)

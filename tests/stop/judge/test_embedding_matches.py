@@ -67,7 +67,9 @@ def register_picture(
 
 
 def relight(pixels: Any, light_source: Any) -> Any:
-    """Return the details of ``pixels`` on a blurred other picture, so that no hash matches."""
+    """Return the fine details of ``pixels``, added to a blurred ``light_source``. No hash of the
+    result matches a hash of ``pixels``.
+    """
     light = cv2.GaussianBlur(cv2.resize(light_source, pixels.shape[1::-1]), (0, 0), 20.0)
     fine = pixels - cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 20.0)
     return np.clip(light + fine, 0, 255).astype(np.uint8)
@@ -182,7 +184,9 @@ def test_nothing_is_sent_to_a_gate_that_compares_no_embeddings(
 def test_gate_stores_no_embedding_that_it_does_not_compare(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The gate names a wrong model to the device. It stores the claim's hash, but no embedding."""
+    """The gate names a wrong model to the device. The gate then stores the hash of the claim, but
+    no embedding.
+    """
     fingerprints = fingerprint_picture(
         picture(her_picture), CONSENT_WITH_EMBEDDING, gate_setup.device
     )

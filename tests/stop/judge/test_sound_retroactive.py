@@ -41,7 +41,7 @@ def sound_print(words: SoundWords) -> SoundPrint:
 
 
 def flip_random_bits(words: SoundWords, share: float, rng: np.random.Generator) -> SoundWords:
-    """Return the words with about this share of their bits flipped."""
+    """Return the words with random bits flipped, each bit with the probability ``share``."""
     flips = rng.random((len(words), 32)) < share
     return words ^ np.packbits(flips, axis=1).view(">u4").reshape(-1).astype(np.uint32)
 
