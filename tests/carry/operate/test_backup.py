@@ -67,7 +67,6 @@ def test_restore_with_shares_loses_no_envelope(
 
 
 def test_backup_can_be_restored_twice(backup: Path, tmp_path: Path) -> None:
-    """Each restored relay deletes only its own hard links to the blobs of the backup."""
     for name in ("one", "two"):
         restore_relay(backup, tmp_path / name, with_shares=False)
 
