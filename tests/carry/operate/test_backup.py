@@ -68,7 +68,7 @@ def test_restore_with_shares_loses_no_envelope(
 
 def test_backup_can_be_restored_twice(backup: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        restore_relay(backup, tmp_path / name, with_shares=False)
+        assert restore_relay(backup, tmp_path / name, with_shares=False).damaged == 0
 
 
 def test_restore_refuses_a_folder_that_is_not_empty(backup: Path, tmp_path: Path) -> None:
