@@ -108,7 +108,7 @@ class Swift:
 
 @contextlib.contextmanager
 def run_swift() -> Iterator[Swift]:
-    """Run Swift as four processes with one device; skip the test if it is not installed."""
+    """Run Swift as four processes with one storage device; skip the test if Swift is missing."""
     if not all(shutil.which(f"swift-{name}-server") for name in _SERVER_NAMES):
         pytest.skip(
             "needs Swift: apt-get install swift-proxy swift-account swift-container swift-object"

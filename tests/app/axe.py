@@ -36,9 +36,9 @@ _RUN_AXE: Final = """options => {
   return "axe" in window && axe.run(options).then(found => found.violations);
 }"""
 # Returns the scroll position and the text size of a page, and the structure, the colours and the
-# layout of the elements. Of most texts only the presence counts. Where it matters which texts are
-# equal (ids, labels, headings), they are numbered in order of appearance. The page is first
-# scrolled to the top: further down, the bar at the top may cover a part of a button.
+# layout of the elements. Most texts are described only as present or absent. Ids, labels and
+# headings are numbered in order of appearance, because it matters which of them are equal. The page
+# is first scrolled to the top: further down, the bar at the top may cover a part of a button.
 #
 # Colours are compared together with the size that the text has at 100 %, because larger text is at
 # least as easy to read in the same colours.
@@ -100,8 +100,10 @@ _CONTENT_AND_LOOKS: Final = """async () => {
 
 
 class CleanPages:
-    """Hashes of the page structures on which axe found nothing: of the structure alone, and of the
-    structure with the colours or the layout.
+    """Hashes of pages on which axe found nothing.
+
+    The hashes of a page are those of its structure alone, of its structure with its colours, and of
+    its structure with its layout.
     """
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ _READ_TEXTS: Final = """() => {
 }"""
 #: States whose text is a lesson: lessons have files of their own in each language.
 _LESSON_STATES: Final = frozenset({"lessons", "lesson", "lesson-answered"})
-#: Words that are the same in every language. "Page" is the app's neutral title.
+#: Words that are the same in every language. "Page" is the default title of the app's pages.
 _UNTRANSLATED_WORDS: Final = (
     "Entrenous",
     "JPEG",
@@ -76,9 +76,9 @@ _PLOT_NAME_CHARS_MAX: Final = 25  # the plot of a verdict cuts longer names to t
 class StoryRecord:
     """What was recorded during the walk, and the browser's profile after the walk.
 
-    ``faults`` has violated policies, script errors, dialogs and requests to other origins;
-    ``injected_states`` has the states in which the markup of a typed text became an element or ran
-    as a script; ``untranslated`` has the texts with words outside of brackets.
+    ``faults`` lists violations of policies, script errors, dialogs and requests to other origins.
+    ``injected_states`` lists the states in which the markup of a typed text became an element or
+    ran as a script. ``untranslated`` lists the texts with words outside of brackets.
     """
 
     random_words: list[str]

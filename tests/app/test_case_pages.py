@@ -50,7 +50,7 @@ def test_letter_is_filled_in_translated_sent_and_followed_up(
         _check_link_is_just_below_button(page, "Write it into the letter", "Save as PDF")
         assert page.get_by_text("3 places are still empty.").is_visible()
         assert page.get_by_text("A letter without your name may be refused.").is_visible()
-        assert page.get_by_text("It holds no picture").is_hidden()  # folded at first
+        assert page.get_by_text("It holds no picture").is_hidden()  # its section is folded
         ana.fill("your signature; a typed name is one", "Ana Ruiz")
         ana.tick("This is true, so write: This is an intimate visual depiction.")
         ana.press("Write it into the letter")

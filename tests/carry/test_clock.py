@@ -51,7 +51,7 @@ def message(relay: Relay) -> SampleMessage:
 
 
 def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
-    """Sweep once a minute; return the number of days in each report that the clock is ahead."""
+    """Sweep once a minute; return the number of days from each RelayClockAhead error."""
     days_ahead = list[int]()
     for _ in range(minutes):
         try:
@@ -103,7 +103,7 @@ def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: Setta
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock) -> None:
-    """The relay accepted a clock that was 400 days ahead; then the clock is corrected."""
+    """The relay comes to trust a clock that is 400 days ahead; then the clock is corrected."""
     sweep_each_minute(relay_at_time(clock.now() + CLOCK_ERROR, relay), 70)
     run_sync(create_mailbox_and_post(relay, SampleMessage()))
     clock.advance(days=6)
@@ -112,7 +112,7 @@ def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock)
     assert sweep_each_minute(relay) == []
     assert count_rows(relay, StoredLetter) == 0
     clock.advance(days=30)
-    assert sweep_each_minute(relay) == [30]  # a jump of the corrected clock is noticed
+    assert sweep_each_minute(relay) == [30]  # the corrected clock jumped ahead
 
 
 def test_wrong_clock_is_never_trusted_while_another_relay_sweeps(
@@ -185,7 +185,10 @@ def test_due_envelope_expires_if_the_last_sweep_was_a_day_ago(
 def test_last_sweep_is_stored_across_restarts(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Sweeps one and two minutes after a stored sweep do not change the stored time."""
+    """The restarted relay reads the time of the first sweep.
+
+    The sweeps one and two minutes later have not changed the stored time.
+    """
     clock = SettableClock()
     for relay in relay_on_disk(database, tmp_path, clock, request):
         asyncio.run(create_mailbox_and_post(relay, SampleMessage()))

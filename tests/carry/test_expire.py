@@ -132,7 +132,7 @@ def test_taking_back_twice_does_not_keep_the_tombstone_longer(
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -> None:
-    """Without a sweep, reading lists no envelope, gives no share and deletes the content."""
+    """No sweep runs. The relay lists no envelope, releases no share, and deletes the content."""
     message = SampleMessage()
     run_sync(create_mailbox_and_post(relay, message))
     clock.advance(days=7)
@@ -173,7 +173,7 @@ def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableCloc
 def test_upload_interrupted_by_a_crash_is_deleted_by_a_sweep(
     relay: Relay, clock: SettableClock
 ) -> None:
-    """A blob's name is stored before its bytes, so that a sweep needs no listing to find them."""
+    """The relay stores a blob's name before the bytes, so sweeps need not list all files."""
     message = SampleMessage()
     run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
@@ -389,4 +389,4 @@ def test_end_of_a_refusal_is_stated_only_if_the_last_restore_was_thirty_days_ago
     with pytest.raises(NoSuchEnvelope) as error:
         run_sync(withdraw(message.id, message.withdraw, relay))
     assert ("refused_until" in error.value.facts) is (days == 30)
-    assert count_rows(relay, StoredEnvelope) == 1  # so that a later post is refused
+    assert count_rows(relay, StoredEnvelope) == 1  # this row makes the relay refuse a later post

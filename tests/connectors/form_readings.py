@@ -25,8 +25,8 @@ def paths_read_by_java(target: str) -> set[str]:
 def paths_read_by_python(target: str) -> set[str]:
     """Return the paths that Starlette, Werkzeug and Django may read.
 
-    The path is decoded once, or twice behind a proxy that decodes. Slashes may be merged, and an
-    application may resolve dots when it joins the path to a folder.
+    The server decodes the path, which a proxy may already have decoded once. Slashes may be merged.
+    An application may resolve dots when it joins the path to a folder.
     """
     once = unquote(target)
     found = {once, unquote(once)}

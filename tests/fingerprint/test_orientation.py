@@ -1,4 +1,4 @@
-"""Tests of the hashes of eight orientations against Meta's, and of inverted colours."""
+"""Compare the hashes of eight orientations with pdqhash, and test hashes of inverted colours."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of finding text on a picture, and of hashes without it."""
+"""Tests of finding text on a picture, and of hashing the picture without the text."""
 
 from typing import Any
 

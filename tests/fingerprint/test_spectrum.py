@@ -17,7 +17,7 @@ from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, downsampling_matrix, down
 def test_averaged_pixels_weigh_as_much_as_their_originals(
     length: int, factor: int, seed: int, *, from_end: bool
 ) -> None:
-    """Averaging equal pixels loses nothing, so the blocks are equal."""
+    """Only equal pixels are averaged, so the averages give the same blocks as the pixels."""
     left = -(-length // factor)
     means = np.random.default_rng(seed).uniform(0, 255, left)
     every = np.repeat(means, factor)

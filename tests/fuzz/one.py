@@ -12,7 +12,7 @@ from random import Random
 import atheris
 
 _INSTRUMENTED_PACKAGES = ["entrenous", "python_multipart", "tomllib"]
-# libFuzzer makes one of this many changes on average; the target makes the others.
+# libFuzzer makes a change with a probability of one in this number. Otherwise the target makes it.
 _LIBFUZZER_CHANGE_ONE_IN = 4
 
 

@@ -14,7 +14,7 @@ LIMITS_FILE = reach.PACKAGE / "base/limits.py"
 
 @pytest.fixture
 def limits_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a copy of ``base/limits.py``, which is read in place of the original."""
+    """Make ``reach`` read a copy of ``base/limits.py``, and return the path of this copy."""
     copy = tmp_path / "base/limits.py"
     copy.parent.mkdir()
     copy.write_bytes(LIMITS_FILE.read_bytes())
@@ -62,7 +62,7 @@ def test_hash_changes_with_a_number_that_a_limit_depends_on(limits_copy: Path) -
 
 @pytest.fixture
 def exchange_nouns_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a copy of ``stop/exchange_nouns.py``, which is read in place of the original."""
+    """Make ``Path.read_bytes`` read a copy of ``stop/exchange_nouns.py``; return this copy."""
     original = reach.PACKAGE / "stop/exchange_nouns.py"
     copy = tmp_path / original.name
     copy.write_bytes(original.read_bytes())

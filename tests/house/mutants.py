@@ -141,7 +141,7 @@ def _ancestors(node: cst.CSTNode, parents: Any) -> Iterator[cst.CSTNode]:
 
 
 def _enclosing_function(above: Sequence[cst.CSTNode]) -> str:
-    """Return the outermost function around a node; empty for code that runs on import."""
+    """Return the name of the outermost function around a node, or "" for code run on import."""
     if any(isinstance(node, cst.Parameters) for node in above):
         return ""
     names = [node for node in above if isinstance(node, cst.FunctionDef | cst.ClassDef)]
@@ -167,9 +167,9 @@ def _is_for_people(node: cst.CSTNode) -> bool:
 
 
 def _enclosing_statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
-    """Return the statement that contains the first node of ``above``.
+    """Return the statement that contains a node; ``above`` is this node and its ancestors.
 
-    If that node is in the condition of an ``if``, return only the condition.
+    If the node is in the condition of an ``if``, return only the condition.
     """
     kept = above[0]
     for node in above[1:]:

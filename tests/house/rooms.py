@@ -24,7 +24,7 @@ Arrow = tuple[str, str]
 
 
 def layers() -> list[list[str]]:
-    """Return the rows of existing packages in the import contract, top row first."""
+    """Return the layers of the import contract, highest first, with existing packages only."""
     contract = ConfigParser()
     contract.read(ROOT / ".importlinter")
     rows = contract["importlinter:contract:one-way"]["layers"].strip().split("\n")

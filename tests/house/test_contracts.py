@@ -32,7 +32,7 @@ def run_import_linter(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def package_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a copy of the package and its contracts; tests add imports to it."""
+    """Return a folder with a copy of the package and its contracts. Tests change the copy."""
     folder = tmp_path_factory.mktemp("package")
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "src", folder / "src", ignore=leave)
@@ -68,7 +68,8 @@ def test_the_contracts_hold() -> None:
         nightly_case(
             "carry/blob_upload.py", "import entrenous.media.picture_reader", RELAY_CONTRACT
         ),
-        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),  # carry uses hashing
+        # carry imports crypto/hashing.py, so this import would let carry reach crypto/seal.py.
+        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),
         ("respond/letters/draft.py", "import cryptography", "Only crypto touches"),
         ("carry/expire.py", "import sqlalchemy", "Only store imports"),
         ("stop/register.py", "import starlette", "Only http and serving import"),

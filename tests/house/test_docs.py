@@ -70,7 +70,7 @@ def parser_refusal(words: list[str]) -> str:
     command, rest = build_command_line(), list(words)
     while hasattr(command, "commands"):
         if not rest:
-            return ""  # a group by itself, as in "`entrenous case`"
+            return ""  # a group of commands is named, as in "`entrenous case`"
         if rest[0] not in command.commands:
             return f"there is no command {rest[0]!r}"
         command = command.get_command(None, rest.pop(0))

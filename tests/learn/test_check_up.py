@@ -225,7 +225,8 @@ def test_five_steps_with_undo_are_advised_if_more_than_five_paths_are_open() -> 
     open_machine = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = check_up_result(open_machine, Secret(b"password1"), every_open)
     have_steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_check_up_order()][:4]  # the fifth path is unknown
+    # The fifth check, "system", advises no step, because the version of the system is unknown.
+    first = [one.id for one in shipped_check_up_order()][:4]
     assert [one.check for one in have_steps] == [*first, "passphrase"]
     assert all(one.undo for one in have_steps)
 
@@ -281,7 +282,7 @@ def test_finding_says_if_the_support_end_was_read_more_than_180_days_ago() -> No
     assert "more than 180 days ago" in finding_for("system", check_up_result(today=late)).found
 
 
-# Pictures that contain the place where they were taken.
+# Pictures whose metadata says where they were taken.
 
 
 @pytest.mark.parametrize(

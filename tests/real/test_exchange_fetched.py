@@ -156,7 +156,7 @@ def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
         )
         url = f"http://127.0.0.1:{their_gate.port}/{url_path}"
         with open_platform(data_folder):
-            pass  # creates the gate
+            pass  # opening the folder creates our gate
         options = ("--kind", exchange_kind, "--from", url, "--bank", "got")
         run_exchange_command(data_folder, "add", "theirs", *options)
         for page_count in (1, 2, 2):

@@ -114,7 +114,7 @@ def create_environment(clone: Path) -> None:
 
 
 def wait_for_port(line: str) -> None:
-    """Wait until connections are accepted by the server that the command ``line`` starts."""
+    """Wait until the server on the port in ``line`` accepts connections."""
     port = int(re.findall(r"(?:127\.0\.0\.1:|--port )(\d+)", line)[-1])
     deadline = time.monotonic() + 60
     while True:

@@ -42,7 +42,7 @@ class CaseOwner:
             random_source=SeededRandomSource(),
             vault=self.vault,
             ledger=VaultLedger(self.vault),
-            courier=cast("Courier", None),  # the rules for cases must not use it
+            courier=cast("Courier", None),  # the rules for cases must not use a courier
             read_picture=_refuse_to_read_picture,
         )
 

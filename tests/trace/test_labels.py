@@ -38,7 +38,7 @@ def test_device_label_never_equals_another_persons_label() -> None:
 
 
 def test_copies_carry_current_names() -> None:
-    """Ben and Caro have exchanged names, and Ben has two devices."""
+    """Since these copies were sent, Ben was renamed to "caro" and Caro to "ben"."""
     now = {BEN: "caro", CARO: "ben"}
     copies = [sent_copy("ben", BEN), sent_copy("caro", CARO), sent_copy("ben", BEN)]
     assert current_labels(copies, lambda person, label: now[person] if person else label) == {

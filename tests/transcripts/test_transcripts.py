@@ -3,8 +3,8 @@
 The commands run in this process, against real relays; test_readme.py starts real programs.
 
 A transcript names its set-up steps (``given:``, see SETUP_STEPS), and then contains the commands
-with their output and exit status. Errors are printed only on standard error, and answers (also
-"nobody") only on standard output.
+with their output and exit status. Errors are printed only on standard error. Answers, including
+the answer "nobody", are printed only on standard output.
 """
 
 import json
@@ -62,7 +62,7 @@ class Scenario:
         return printed.out
 
     def copy_or_set_up(self, name: str, make: Callable[["Scenario"], None]) -> None:
-        """Copy the set-up ``name`` into the scenario's folder; prepare it the first time."""
+        """Copy the set-up ``name`` into the scenario's folder. The first call makes the set-up."""
         prepared = self.prepared_folders / name
         if not prepared.exists():
             prepared.mkdir()

@@ -48,7 +48,7 @@ def test_crash_at_every_third_point_of_a_move_loses_no_message_and_no_contact(
         has_finished = run_until_crash(
             lambda device: move_all_devices(target, None, device), ana.device, crash_point, ()
         )
-        catch_up(ana)  # fetches, as the next command would
+        catch_up(ana)  # Ana's next command would fetch too
         if ana.home[0] != target:
             assert not has_finished
             assert ana.home[1] in homes

@@ -1,4 +1,4 @@
-"""Tests of marks in frames of clips: power, adjoints, scores, pilot chips, and no keys."""
+"""Tests of marks in frames of clips: power, adjoints, scores, pilot chips, and parameters."""
 
 import inspect
 import itertools

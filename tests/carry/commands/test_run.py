@@ -1,4 +1,4 @@
-"""Tests of ``relay run``: imported modules, metrics, log, stops, a metrics address in use."""
+"""Tests of ``relay run``: imports, metrics, log, stopping, and a metrics address in use."""
 
 import json
 import signal
@@ -39,7 +39,7 @@ def test_relay_imports_no_decoder_and_no_vault() -> None:
 
 
 def _restore_sigint() -> None:
-    """Restore the default action of SIGINT, which shells make background processes ignore."""
+    """Restore the default action of SIGINT, because a background process may ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

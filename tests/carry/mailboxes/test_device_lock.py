@@ -182,7 +182,7 @@ def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay:
     ):
         with pytest.raises(RolledBack):
             run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, refused, relay))
-    # Even a refused unlock restores the tries, because its sender knows the owner's token.
+    # The refused requests have restored the tries too: their sender knows the owner's token.
     assert request_try(relay, 2).tries_left == 9
     run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, vault_unlock(6, 4), relay))
 

@@ -129,7 +129,7 @@ def test_lookup_leaves_out_a_released_picture(hma: httpx.Client, platform: Platf
 def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> None:
     first, second = add_hash(hma), add_hash(hma, "OTHER", FAR_HASH)
     other = "/c/bank/OTHER/content"
-    hma.put(f"{other}/{second}", json=SWITCH_OFF)  # a content that is off keeps its number
+    hma.put(f"{other}/{second}", json=SWITCH_OFF)  # a switched-off content keeps its number
     answer = hma.get(f"{other}/{first}")
     assert (answer.status_code, answer.json()["next"]) == (404, second)
     assert hma.get(f"{other}/{second}").json()["disable_until_ts"] == 0

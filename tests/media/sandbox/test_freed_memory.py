@@ -35,7 +35,7 @@ sys.stdout.write(f"{{kept}} {{results[0]}}")
     ("limits", "sizes", "rounds"),
     [
         ("", [100 * 1024 * size for size in range(1, 17)], 50),
-        ("1 << 30, arenas=1", [48 << 20], 20),  # as in processes that make copies
+        ("1 << 30, arenas=1", [48 << 20], 20),  # the limits of processes that make copies
     ],
 )
 def test_reused_memory_causes_page_faults_only_once(

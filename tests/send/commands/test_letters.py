@@ -98,7 +98,7 @@ class CommandLine:
         self.monkeypatch.setattr(open_device_module, "CopyChecker", InProcessCopyChecker)
 
     def copy_to(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "CommandLine":
-        """Return a command line in another folder, with copies of these people and relays."""
+        """Copy the folder and the relays; return a command line that uses the copies."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         relays = {
             url: copy_relay(relay, relay.clock, replace(relay.random_source))
@@ -169,7 +169,7 @@ def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
 def test_refusal_by_another_relay_is_only_a_hint(cli: CommandLine, error: Exception) -> None:
-    """Ana can write to Ben and read messages while a message to Caro waits for Caro's relay."""
+    """While Caro's relay refuses a message, Ana can still write to Ben and list messages."""
 
     def refuse_at_caros_relay(honest: HonestCall, url: str, *arguments: Any) -> Any:
         if url == OTHER_RELAY_URL:
@@ -238,7 +238,7 @@ def test_interrupted_send_sends_nothing_later(cli: CommandLine) -> None:
         }
     ]
     assert f"To take it back: entrenous recall {message['message']}" in result.err
-    assert cli.run_json("ben", "inbox")["messages"] == []  # the command "sent" resent nothing
+    assert cli.run_json("ben", "inbox")["messages"] == []  # the command "sent" posted nothing
 
 
 def test_undo_reports_that_nothing_was_sent(cli: CommandLine) -> None:

@@ -154,7 +154,7 @@ def test_after_a_restart_only_the_rest_is_uploaded_unless_the_user_cancelled(
     conversation.restart()
     arrived_bytes = conversation.opened_bytes
     assert arrived_bytes > RESUMABLE_UPLOAD_BYTES_MIN
-    assert conversation.courier.size_queries == 2  # for the frame and for the picture
+    assert conversation.courier.size_queries == 2  # one for the frame's blob, one for the picture's
     assert conversation.courier.sent_bytes - first <= 0.52 * conversation.courier.sent_bytes
     assert conversation.courier.sent_bytes < 1.05 * arrived_bytes
 
@@ -241,7 +241,7 @@ def test_small_blobs_are_uploaded_whole_without_progress_queries(
 ) -> None:
     conversation.courier.interruptions = [(0.5, Crash())]
     conversation.send(photo(width_px=160))
-    assert conversation.courier.interruptions != []  # the small body was not interrupted
+    assert conversation.courier.interruptions != []  # the interruption was not used
     assert conversation.courier.size_queries == 0
     assert conversation.opened_bytes > 0
 

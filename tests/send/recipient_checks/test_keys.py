@@ -1,4 +1,4 @@
-"""The guard asks about devices that got no message yet, and about keys that became unknown."""
+"""Tests that the guard asks about new devices, and about keys that no longer count as compared."""
 
 from dataclasses import replace
 

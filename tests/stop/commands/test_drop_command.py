@@ -108,7 +108,8 @@ def test_drop_reports_a_failed_move_and_continues(run_drop: RunDrop, tmp_path: P
     kept = tmp_path / "kept"
     kept.mkdir()
     first, second = write_picture(tmp_path, "a" * 251 + ".jpg"), write_picture(tmp_path, "b.jpg")
-    # The first file's name is taken in the quarantine, and is too long with a number added.
+    # The quarantine already contains a file with the first file's name. If a number is added to
+    # this name, the name is too long.
     write_picture(kept, first.name)
     status, output, hint = run_drop(str(first), str(second), "--quarantine", str(kept))
     assert status == 6

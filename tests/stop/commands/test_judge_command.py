@@ -86,7 +86,7 @@ def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
             while not is_sigterm_ignored(judge):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            os.kill(judge, signal.SIGTERM)  # as a service manager may do
+            os.kill(judge, signal.SIGTERM)  # a service manager may send it to judges too
         assert upload_pictures(gate, 8) == {200}
         assert judge_pids(gate.pid) == first
         victim = min(first)
@@ -97,7 +97,7 @@ def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
             assert upload_pictures(gate, 4) <= {
                 200,
                 429,
-            }  # 429: the killed judge was judging that upload
+            }  # 429 for an upload that the killed judge was judging
         last = judge_pids(gate.pid)
     assert not any(_command_line(judge) for judge in first | last)
 

@@ -54,7 +54,8 @@ def test_commands_without_lookup_do_not_read_a_damaged_index(
     gate_cli: GateCli, damaged_base: Path, arguments: tuple[str, ...]
 ) -> None:
     damaged, before = damaged_base.read_bytes(), damaged_base.stat()
-    # Root can still read the file. If the command repairs the file, the comparisons below differ.
+    # The command cannot read the file now, unless it runs as root. If it repairs the file, the
+    # comparisons below fail.
     damaged_base.chmod(0)
     assert gate_cli(*arguments)[0] == 0
     damaged_base.chmod(0o600)

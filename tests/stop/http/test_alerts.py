@@ -1,4 +1,4 @@
-"""A running gate runs the alert program once per kind; a missing program is logged."""
+"""A running gate runs the alert program once for each kind of alert, or logs that it is missing."""
 
 import os
 import time

@@ -153,7 +153,7 @@ def test_limits_count_only_readable_addresses_from_trusted_proxies(tmp_path: Pat
             for number in range(6)
         ]
         assert answers == [[201]] * 3 + [[429]] * 3
-        # A claim with a malformed header counts for the proxy's own address.
+        # A claim with a malformed header counts as a claim from the proxy's own address.
         entry = [{"X-Forwarded-For": entry} for entry in ("unknown", "_a", "", "203.0.113.1, x")]
         answers = [
             send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(entry)
@@ -170,7 +170,7 @@ def test_limits_count_only_readable_addresses_from_trusted_proxies(tmp_path: Pat
 
 @pytest.mark.threat("claims-flood")
 def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> None:
-    """One connection sends at least a thousand claims to a gate with default settings."""
+    """A gate with default settings accepts twenty claims of one address per clock hour."""
     with start_gate(tmp_path / "gate", "--no-slow-look") as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         accepted = hours_begun = 0
@@ -186,7 +186,7 @@ def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> 
                     continue
             assert answer.status == 429
             retry_after_s = int(answer.headers["Retry-After"])
-            # A longer wait means that a new clock hour has begun, which allows twenty more claims.
+            # If the wait is longer than the wait before, a new clock hour has begun.
             hours_begun += retry_after_s > wait_s
             wait_s = retry_after_s
         conn.close()

@@ -111,7 +111,7 @@ def check_after_kill(folder: Path, seed: int, reported: ReportedChanges, shard_c
         for name, bits in reported.registered.items():
             near = index.find_near_hashes([bits], part=False)
             claims = bank.claims_on_pictures({one.entry for one in near})
-            # The worker may have been killed after it withdrew the claim, but before it said so.
+            # The worker may have withdrawn the claim and been killed before it printed this.
             assert name in {claim.id for _, claim in claims} or _is_withdrawn(bank, name)
         if index.has_withdrawn_hashes():
             index.rebuild()

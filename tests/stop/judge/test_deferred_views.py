@@ -61,7 +61,7 @@ def rotate_slightly(pixels: Any) -> Any:
 
 
 def crop_to_registered_part(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # nearly the same as a registered part
+    return pixels[43:427, 85:]  # a registered part has almost the same edges
 
 
 def crop_two_edges(pixels: Any) -> Any:
@@ -160,7 +160,7 @@ def test_no_views_of_parts_are_made_if_the_bank_has_none(her_picture: Any) -> No
 def test_parts_registered_before_the_first_look_up_are_found(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """Before its first look-up, an index counts no hashes of parts, but the look-up finds them."""
+    """An index counts no hashes of parts before its first look-up, which finds these parts."""
     claim = gate_setup.protect(her_picture).claim
     assert gate_setup.platform.index.part_hash_count() == 0
     ((match, _),) = best_deferred_hits(picture(write_text_over(her_picture)), gate_setup.platform)

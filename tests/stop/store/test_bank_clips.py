@@ -84,7 +84,7 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(gate: Stores) -> No
     gate.bank.register(Registration(video_claim("v"), video=VIDEO_PRINT))
     gate.bank.add_upload_hashes([ClaimId("v")], HASH_3, confirmed=True)
     (number,) = [one.number for one in gate.bank.entries(0) if (one.bits, one.part) == (HASH_3, 0)]
-    # For HASH_3, the claim counts as confirmed.
+    # The bank returns the claim as confirmed, because HASH_3 was added as confirmed.
     confirmed = replace(video_claim("v"), state=ClaimState.CONFIRMED)
     assert gate.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
     assert gate.bank.whole_picture_hashes_of(ClaimId("v")) == (HASH_3,)

@@ -34,7 +34,7 @@ OpenIndex = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def open_index(tmp_path: Path) -> OpenIndex:
-    """Return a function that opens another FileIndex in the same folder at each call."""
+    """Return a function that opens a FileIndex, always in the same folder."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 

@@ -93,7 +93,7 @@ def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> 
 
 
 def test_released_upload_keeps_its_hash_on_request(stores_with_claims: Stores) -> None:
-    """Pictures and clips keep their hashes; unreadable and refused uploads do not."""
+    """The queue keeps hashes of pictures and clips, but none of unreadable or refused uploads."""
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     picture = replace(waiting_review("p"), reference="post p", upload_sha256=FILE_SHA256)
     clip = replace(
@@ -238,7 +238,8 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     assert {queue.review(case).state for case in every} == {ReviewState.WAITING}
     assert queue.upload_bytes("c0") == b"c0"
     with pytest.raises(NoSuchReview):
-        queue.upload_bytes(every[-1])  # not kept: a reviewer views the first upload instead
+        # The bytes of the last upload are not kept: a reviewer views the first upload.
+        queue.upload_bytes(every[-1])
     closed = queue.decide_case("c0", ReviewState.RELEASED, no_effect)
     assert sorted(closed.also) == sorted(every[1:])
     assert queue.count_waiting_items() == 0
@@ -283,7 +284,7 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
         except NoSuchReview:
             continue
         kept += 1
-    assert kept == 4  # the first upload, and three of those with the other hash
+    assert kept == 4  # the first upload, and three of the eleven others
 
 
 def quarantine_undecodable(queue: ReviewQueue, case: str, data: bytes) -> None:
@@ -484,7 +485,10 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
 def test_waiting_upload_gets_matches_of_new_claims(
     stores_with_claims: Stores, found_by: str
 ) -> None:
-    """If only the first claim is withdrawn, an upload found by a look-back continues to wait."""
+    """An upload waits because it matches one claim, and then matches a second claim too.
+
+    If a look-back found the upload, it still waits after the first claim is withdrawn.
+    """
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     if found_by == "late":

@@ -197,7 +197,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(gate: Stores) -> None:
     assert due_alerts() == ()
     record_flood(gate, "b", 8)
     assert due_alerts() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
-    assert due_alerts() == ()  # the alert was taken already
+    assert due_alerts() == ()  # the previous call took the alert
     gate.clock.advance(hours=1)
     (alert,) = due_alerts()  # due again, because it was never recorded as sent
     gate.reviews.record_alert_sent(alert)

@@ -54,7 +54,7 @@ class Search:
     def _add_commits(
         self, layer: Counter[SystemState], result: SearchResult
     ) -> Counter[SystemState]:
-        """Add to the layer the states after commits, because commits do not count as events."""
+        """Add the states after commits to the layer, because commits do not count as events."""
         for system, sequences in list(layer.items()):
             for after in self._successors_of(system, result)[0]:
                 layer[after] += sequences
@@ -125,6 +125,9 @@ def explore(
     with_group_commits: bool = False,
     answer_before_commit: str | None = None,
 ) -> tuple[SearchResult, EventGenerator]:
-    """Search the events of a message that may be opened ``opens`` times (None: no limit)."""
+    """Search all states after at most ``events`` events.
+
+    The message may be opened ``opens`` times; None means without limit.
+    """
     generator = EventGenerator(ExploredRelay(opens), with_group_commits, answer_before_commit)
     return Search(generator).run(events), generator

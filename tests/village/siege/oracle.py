@@ -8,8 +8,8 @@ identities on people's own devices. Its rules:
   that was made for this person.
 * No replays: an ended message stays ended, and no letter counts as two messages.
 * Messages that were taken back, used up or expired: see :meth:`Oracle.check_opened`.
-* No foreign keys: a contact has keys that its owner's device had at some time, and never gets older
-  ones. No letter is sealed to another person's key.
+* No foreign keys: the keys stored for a contact are keys that the contact's device had at some
+  time, and older keys never replace them. No letter is sealed to another person's key.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Oracle:
     _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
     _identities: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
     _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)
-    # The name of the person of each X-Wing key.
+    # The name of the owner of each X-Wing key.
     _key_owners: dict[bytes, str] = field(default_factory=dict)
 
     def check_devices(self) -> None:
@@ -84,7 +84,10 @@ class Oracle:
     def _sent_message(
         self, received: ReceivedMessage, person: Participant
     ) -> tuple[Message, CopyDelivery] | None:
-        """Return the message and its copy from the sender's vault, or None if one is missing."""
+        """Return the sent message, and the person's copy of it, from the sender's vault.
+
+        Return None if the vault does not contain both, or if nobody is the sender.
+        """
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
@@ -130,11 +133,11 @@ class Oracle:
     ) -> None:
         """Check a message that opened on ``device``: a person's device, or a copy of its disk.
 
-        A message that ended on this device, or expired by its clock, never opens again. A message
-        that was taken back, or opened as often as its sender allowed, opens on no other device,
-        unless the relay kept its share of the key and handed it out again. If a disk is copied
-        during an opening, the copies continue the same opening, until it is reported to the relay
-        as finished (docs/known-attacks.md).
+        After a message has ended on a device, or expired by the device's clock, it does not open
+        there. A message that was taken back, or opened as often as the sender allowed, opens on no
+        other device, unless the relay kept its share of the key and handed the share out again. If
+        a disk is copied during an opening, the copies continue this opening, until the relay is
+        told that the opening is finished (docs/known-attacks.md).
         """
         sent = self._sent_message(before, person)
         if sent is None:
@@ -152,7 +155,10 @@ class Oracle:
             self._check_first_opening(self._opening(device, before), person, before, copy.envelope)
 
     def _opening(self, device: str, before: ReceivedMessage) -> str:
-        """Return an ID of the opening: the attempt if it is unfinished, otherwise the device."""
+        """Return a string that identifies the opening.
+
+        An unfinished opening is identified by its attempt, any other opening by the device.
+        """
         attempt = before.attempt
         is_unfinished = (
             attempt and (before.envelope, attempt) not in self.network.adversary.finished_attempts

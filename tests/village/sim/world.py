@@ -35,7 +35,7 @@ DiskContents = Mapping[str, dict[Location, Any]]  # the durable contents by the 
 AnswerCallback = Callable[[httpx.Request, httpx.Response], None]
 RELAY_URLS: Final = ("http://127.0.0.1:7001", "http://127.0.0.1:7002")
 PEOPLE: Final = ("ana", "ben", "caro", "dan", "eva")
-ANAS_PHONE: Final = "ana's phone"  # ana's second device
+ANAS_PHONE: Final = "ana's phone"  # Ana's second device
 
 
 @dataclass
