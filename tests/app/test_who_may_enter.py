@@ -114,7 +114,7 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
 
 
 def test_policy_violation_is_detected(browser: Browser, tmp_path: Path) -> None:
-    """The tests that call ``open_page`` rely on this check."""
+    """``open_page`` fails if a page violates its security policy."""
     add_script = """() => {
       const script = document.createElement("script");
       script.textContent = "hit = 1";

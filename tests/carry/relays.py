@@ -98,7 +98,7 @@ def new_relay(clock: SettableClock | None = None) -> Relay:
 
 
 def close_relays() -> None:
-    """Close all relays of :func:`new_relay`, and remove their folders."""
+    """Close all relays that :func:`new_relay` opened, and remove their folders."""
     while _open_relays:
         _open_relays.pop().close()
 

@@ -199,7 +199,7 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 
 
 def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
-    """The list of revoked devices is full, so the next revocation drops its oldest entry."""
+    """The list of revoked devices is full, so the next revocation drops the oldest device."""
     many = tuple(
         RevokedDevice(listed_device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
@@ -209,7 +209,7 @@ def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
     for kept in (
         (*many[:-1], extra),
         (*many[2:], extra),
-    ):  # wrong: the first drops the newest entry, and the second drops two entries
+    ):  # both are wrong: one lacks the newest old entry, the other lacks two old entries
         assert not may_succeed_list(full.said, successor(full, revoked=kept).said)
     makes_room = successor(full, revoked=(*many[1:], extra))
     assert may_succeed_list(full.said, makes_room.said)

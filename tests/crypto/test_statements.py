@@ -270,7 +270,7 @@ def signed_batch(
 def prekey_at(
     index: int, statements: list[bytes], tree_leaves: list[bytes] | None = None
 ) -> SignedPrekey:
-    """Return the prekey of the statement at ``index``, with its path in a tree.
+    """Return the prekey of the statement at ``index``, with the prekey's path in a hash tree.
 
     The leaves of the tree are ``tree_leaves``, or by default the leaves of all statements.
     """

@@ -210,10 +210,10 @@ def test_wrong_token_at_the_relay_is_raised(network: Network) -> None:
 
 
 class CopiesOfOneDevice(RuleBasedStateMachine):
-    """Up to four copies of one device are unlocked in any order, and requests or answers get lost.
+    """Up to four copies of one device are unlocked in any order; requests or answers can get lost.
 
-    A copy that gets an answer may advance its ratchets if, and only if, its vault contains the last
-    unlock that the relay had accepted before.
+    A copy whose unlock is answered may advance its ratchets if, and only if, its vault contains
+    the last unlock that the relay accepted before this one.
     """
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
             RelayLock(home.relay_url, home.mailbox, UNLOCK_TOKEN), home.owner
         )
         self.devices = [ana.device]
-        self.last_unlocks = [0]  # for each copy: its last accepted unlock, or -1 if rolled back
+        self.last_unlocks = [0]  # each copy's last accepted unlock, or -1 after a refusal
         self.accepted_unlocks = 0
 
     @rule(index=st.integers(0, 3))

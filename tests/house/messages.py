@@ -63,7 +63,8 @@ ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "stop/nouns.py": "read by those who run a gate",
     "stop/upload_record.py": "read by those who run a gate",
 }
-#: The columns of shipped facts that people read, by file; * in a path matches every name.
+#: For each file of shipped facts: the columns with texts that people read. A star in a path
+#: matches every name.
 FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "respond/facts/safety.toml": (
         *("question.*.asks", "question.*.why", "advice.*.title", "advice.*.steps.says"),

@@ -25,7 +25,7 @@ def locked_hashes(name: str) -> dict[str, list[str]]:
     """Return the hashes of each package in a lock file."""
     text = (LOCKS / f"{name}.txt").read_text()
     every = re.findall(r"^([a-z0-9-]+)==(.*(?:\n    .*)*)", text, re.MULTILINE)
-    assert len(every) == len(re.findall(r"^\S", text, re.MULTILINE))  # every line is a pin
+    assert len(every) == len(re.findall(r"^\S", text, re.MULTILINE))  # every entry pins a package
     found: dict[str, list[str]] = {}
     for package, rest in every:
         found.setdefault(package, []).extend(re.findall(r"--hash=sha256:([0-9a-f]{64})", rest))

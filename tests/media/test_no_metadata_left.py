@@ -1,6 +1,6 @@
 """Tests that exiftool and a byte search find no metadata in copies.
 
-Public test files that are no pictures are refused.
+Public test files that are not pictures are refused.
 """
 
 import base64
@@ -70,7 +70,7 @@ def exiftool() -> str:
 
 
 def read_tags(exiftool: str, path: Path) -> Tags:
-    """Return all tags that exiftool finds, also unknown tags, by ``group:name``."""
+    """Return all tags that exiftool finds, including unknown tags, by ``group:name``."""
     done = subprocess.run(
         (exiftool, "-a", "-u", "-g1", "-j", "-ee", str(path)), check=True, capture_output=True
     )
@@ -167,7 +167,7 @@ def original_with_metadata(
     subprocess.run(
         (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path)), check=True
     )
-    # Bytes after the end, like the rest of a larger, overwritten picture (CVE-2023-21036).
+    # Bytes after the picture's end, like the rest of an overwritten larger file (CVE-2023-21036).
     path.write_bytes(path.read_bytes() + MARKER * 50 + data[-2000:])
     return path
 
@@ -198,7 +198,7 @@ def test_copy_contains_no_planted_metadata(
 
 
 def marker_encodings(marker: bytes) -> list[bytes]:
-    """Return the marker unchanged, in UTF-16 and in hexadecimal, and the start of its Base64."""
+    """Return the marker itself, its UTF-16 and hexadecimal forms, and the start of its Base64."""
     text = marker.decode()
     wide = [text.encode("utf-16-le"), text.encode("utf-16-be")]
     return [marker, *wide, marker.hex().encode(), base64.b64encode(marker)[:8]]

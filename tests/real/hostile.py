@@ -200,9 +200,11 @@ def _peek_client_hello(connection: socket.socket) -> bytes:
 
 
 def parse_client_hello(received: bytes) -> tuple[bytes, bytes | None]:
-    """Return the cipher suites and extensions of a ClientHello (RFC 8446 section 4.1.2), without
-    the values of the key share, the pre-shared key and the server name. Return also the extension
-    that has the ticket of the session to resume, or None.
+    """Return two parts of a ClientHello (RFC 8446 section 4.1.2).
+
+    The first part is the cipher suites and the extensions, without the values of the key share,
+    the pre-shared key and the server name. The second part is the value of the extension that has
+    the ticket of the session to resume, or None if there is no such extension.
     """
     at = 5 + 4 + 2 + 32  # record header, message header, version, random bytes
     at += 1 + received[at]  # the legacy session id, which is random

@@ -1,4 +1,4 @@
-"""A relay stores a blob, or a message on PostgreSQL, before it answers, as strace shows.
+"""Tests with strace that a relay stores a blob, or a message in PostgreSQL, before it answers.
 
 Messages on SQLite are tested in test_fifty_kills.py. With PostgreSQL, only our part is tested: no
 success is sent before PostgreSQL has acknowledged the flush of its log. With ``fsync`` and
@@ -97,7 +97,9 @@ def test_blob_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
 
 
 def test_no_success_is_sent_before_postgresql_acknowledges_a_commit(tmp_path: Path) -> None:
-    """The relay answers a post only after PostgreSQL has answered on the flushing connection."""
+    """The relay answers a request with success only after PostgreSQL has acknowledged a commit on
+    the connection on which the relay flushes PostgreSQL's log.
+    """
     calls, device = list[str](), Device(random.Random(7))
     with run_cluster() as own_cluster:
         url = own_cluster.create_database()

@@ -153,8 +153,8 @@ def check_each_arrives_once(names: list[str], ana: Shell, ben: Shell) -> None:
 
 
 def sent_states(person: Shell) -> dict[str, str]:
-    """Return the state of each message's last copy. The wait for Caro's relay, which may be
-    stopped, is short.
+    """Return the state of each message's last copy. The command soon gives up on a relay that
+    does not answer, because Caro's relay may be stopped.
     """
     messages = person.run("sent", "--json", patience_s=1).answer["messages"]
     return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

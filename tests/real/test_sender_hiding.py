@@ -53,8 +53,9 @@ pytestmark = pytest.mark.real
 
 PEOPLE_COUNT: Final = size(20, 50)
 MESSAGE_COUNT: Final = size(300, 1000)
-RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # the recipient is no candidate
-#: For one feature, chance exceeds this share of right guesses about once in a million runs.
+RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # the recipient is not a candidate
+#: If the guesses by one feature are random, the share of right guesses exceeds this limit about
+#: once in a million runs.
 RIGHT_GUESS_SHARE_MAX: Final = (
     RIGHT_GUESS_CHANCE
     + 5.5 * (RIGHT_GUESS_CHANCE * (1 - RIGHT_GUESS_CHANCE) / MESSAGE_COUNT) ** 0.5
@@ -72,9 +73,9 @@ class Person(Participant):
     generation: int = 0
 
     def run_command(self, courier: Courier, work: Callable[[Device], object]) -> None:
-        """Run one command: report an unlocked vault to the relay, then call ``work``."""
+        """Run one command: report to the relay that the vault was unlocked, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
-        if self.generation % 5 == 0:  # a real command always unlocks
+        if self.generation % 5 == 0:  # a real command does this every time
             scalar = scalar_from_random(device.random_source.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
@@ -172,8 +173,10 @@ def run_commands(
 
 
 def send_and_fetch(device: Device, recipient: Person, number: int) -> None:
-    """Send a message. Before every fifth message, fetch. After every 25th, also fetch, open the
-    newest received message, and query the states of sent messages.
+    """Send a message to the recipient, and fetch messages before every fifth one that is sent.
+
+    After every 25th message that is sent, fetch messages again, open the newest received message,
+    and query the states of the sent messages.
     """
     if number % 5 == 0:
         fetch_messages(device)
@@ -232,7 +235,7 @@ def right_guess_share(log: RelayLog, *features: str) -> float:
 
 
 def people_by_value(log: RelayLog, feature: str) -> dict[object, set[str]]:
-    """Return, for each value of the feature, the people whose own requests had it."""
+    """Return, for each value of the feature, the people whose own requests have this value."""
     found = dict[object, set[str]]()
     for owner, request in log.own_requests():
         for value in FEATURES[feature](request):

@@ -17,7 +17,7 @@ import pytest
 UNITS_FOLDER = Path(__file__).parents[2] / "share"
 RELAY_UNIT = "entrenous-relay.service"
 PROGRAM = "/opt/entrenous/.venv/bin/entrenous"
-EXPOSURE_MAX = 2.0  # of 10, by systemd's own score
+EXPOSURE_MAX = 2.0  # systemd rates the exposure from 0 to 10
 
 pytestmark = [
     pytest.mark.real,

@@ -74,7 +74,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 
 def private_byte_strings(day: Day) -> list[bytes]:
-    """Return private content and parts of it, plain and in the forms that base64 may give it."""
+    """Return private texts and pieces of private files, as bytes and as parts of base64 texts."""
     data = (day.folder / PHOTO_FILE_NAME).read_bytes()
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
     words = [*NAMES, *(part for name in NAMES for part in name.split()), *TEXTS, REACTION_TEXT]
@@ -96,8 +96,10 @@ def message_names(day: Day) -> set[str]:
 
 
 def base64_fragments(data: bytes) -> Iterator[bytes]:
-    """Yield the base64 characters that ``data`` determines inside longer data, for each of three
-    alignments and in both alphabets.
+    """Yield the base64 characters by which ``data`` can be found in encoded longer data.
+
+    The characters that also depend on neighbouring bytes are left out. There are three alignments
+    and two alphabets.
     """
     for before in range(3):
         coded = base64.b64encode(bytes(before) + data)

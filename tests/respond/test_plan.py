@@ -1,4 +1,4 @@
-"""Tests of plans (the ordered steps for a situation), of the referral under 18, and of ladders."""
+"""Tests of plans (ordered steps for a situation), of plans for people under 18, and of ladders."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime

@@ -75,7 +75,8 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 }
 
 
-# Only ``make nightly`` tests these formats. Others also cover JPEG, WebP and transparency.
+# Only ``make nightly`` tests these formats. The other formats also include JPEG, WebP and
+# transparency.
 NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 

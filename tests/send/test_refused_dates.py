@@ -88,7 +88,7 @@ def record_envelopes(tried: list[Envelope]) -> Trick:
 
 
 def text_draft(person: Person, days: int) -> Draft:
-    """Return a draft of a text to Ben that expires in this many days, rounded to an hour."""
+    """Return a draft of a text to Ben. The text expires in ``days`` days, at a full hour."""
     policy = MessagePolicy(rounded_expiry(days, person.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
@@ -120,7 +120,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
 def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     friends: Network, clock_error: timedelta
 ) -> None:
-    """The fetch with the wrong clock would have sent Ben further tokens."""
+    """Ana's clock is wrong during the fetch in which her device has to send Ben new tokens."""
     ana, ben = friends["ana"], friends["ben"]
     clock = set_clock_off(ana, friends, timedelta(0))
     while _unused_tokens(ana) > TOKENS_LEFT_MIN + 1:

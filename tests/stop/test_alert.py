@@ -45,7 +45,7 @@ def test_flood_alerts_once_and_overdue_reviews_alert_every_hour(
         judge_upload(jpeg(her_picture, quality), gate_setup.platform)
     assert (send_due_alerts(gate_setup.platform), alert_program.sent) == ((), [])
     judge_upload(jpeg(her_picture, 50), gate_setup.platform)
-    for _ in range(70):  # alerts are sent once a minute
+    for _ in range(70):  # a gate calls send_due_alerts once a minute
         assert send_due_alerts(gate_setup.platform) == ()
         gate_setup.clock.advance(minutes=1)
     assert alert_program.sent == [("flood", 1)]

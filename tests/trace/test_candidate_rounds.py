@@ -1,4 +1,7 @@
-"""Tests of the rounds in which pictures are tried: order, limits, groups, and no keys."""
+"""Tests of the rounds in which pictures are tried: order, limits and groups.
+
+No keys or scores are needed to choose the rounds.
+"""
 
 import inspect
 from dataclasses import replace

@@ -8,7 +8,7 @@ same tricks.
 A relay is trusted to delete key shares. A relay that keeps them (``keeps_shares``) can hand out a
 share again after the message was taken back or used up. No cryptography prevents this before the
 device has received the sender's recall note. The adversary records the envelopes of these shares
-(``handed_out_again``), and the oracle allows that they are opened.
+in ``handed_out_again``, and the oracle reports no violation when these envelopes are opened.
 """
 
 from collections import Counter, deque
@@ -24,12 +24,15 @@ from entrenous.device.device import Courier
 from tests.village.tricks import TRICKS_BY_CALL, TRICKS_FOR_ANY_CALL, Trick
 from tests.village.whole_blobs import BytesCourier, courier_method
 
-CALLS_REMEMBERED = 40  # the number of remembered calls of each name
-CALLS_MAX = 5000  # the number of calls that one action of a person may make
+CALLS_REMEMBERED = 40  # how many calls of each name are remembered
+CALLS_MAX = 5000  # the maximum number of calls in one action of a person
 
 
 def courier_calls() -> frozenset[str]:
-    """Return the names of a courier's calls, with ``blob`` in place of ``download_blob``."""
+    """Return the names of the calls of a :class:`.BytesCourier`.
+
+    They are the names of a courier's calls, with ``blob`` in place of ``download_blob``.
+    """
     names = frozenset(name for name in dir(Courier) if not name.startswith("_"))
     return names - {"download_blob"} | {"blob"}
 
@@ -84,7 +87,7 @@ class Adversary:
     seed: int
     trick_rate: float = 0.0
     keeps_shares: bool = False
-    preferred_calls: frozenset[str] = frozenset()  # names of calls to tamper with more often
+    preferred_calls: frozenset[str] = frozenset()  # these calls are tampered with more often
     call_number: int = 0
     calls_left: int = CALLS_MAX
     recorded: dict[str, deque[RecordedCall]] = field(default_factory=dict)

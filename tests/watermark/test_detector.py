@@ -1,4 +1,7 @@
-"""Tests of the picture detector: scores of the true copy and of others, forecasts, late keys."""
+"""Tests of the picture detector: scores of the true copy and of other copies, and forecasts.
+
+The code that runs before the scores are computed takes no key.
+"""
 
 import importlib
 import inspect
@@ -36,7 +39,7 @@ from tests.watermark.detect import detect_mark
 pytestmark = pytest.mark.slow
 
 Pixels = NDArray[np.uint8]
-Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels; the luma table if it is a JPEG
+Leak = tuple[Pixels, tuple[int, ...] | None]  # the pixels, and the luma table of a JPEG or None
 
 NAMING_SCORE = 6.2  # about the lowest score that names one of 1,000 copies
 
@@ -321,8 +324,8 @@ def package_functions(package: ModuleType) -> list[Callable[..., object]]:
 SECRET_PARAMETER = re.compile(
     r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)"
 )
-# These functions may take a key stream or a score. They make chips or copies, or they compute or
-# use scores. ``read_contour`` takes the bytes of a stored contour, which are not a key.
+# The functions that may take a key stream, a score or bytes. They make chips or copies, or compute
+# or use scores. The bytes that ``read_contour`` takes are a stored contour and not a key.
 ALLOWED_FUNCTIONS = {
     *{"audio_location.read_contour", "audio_mark.embed_sound_mark", "chip_layout.chips_of_stream"},
     *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.copy_scores"},

@@ -60,7 +60,9 @@ def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> An
 def test_restore_does_not_revive_ended_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the backup's shares, the recalled and the used-up message could be opened again."""
+    """After the backup, one message is recalled and one is used up. After the restore, neither of
+    them can be opened.
+    """
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)

@@ -99,7 +99,7 @@ def test_incomplete_renewal_keeps_the_old_certificate(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         log = tmp_path / "log"
         assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
-        certificate.cert.write_bytes(old[0])  # this client trusts the old certificate
+        certificate.cert.write_bytes(old[0])  # the client below trusts the certificate in this file
         assert negotiated_tls_version(url, certificate) == "TLSv1.3"
         renew_certificate(tmp_path, process.pid, url)
     assert str(tmp_path) not in log.read_text()
@@ -192,9 +192,9 @@ def test_relay_behind_nginx_speaks_only_tls_1_3(tmp_path: Path) -> None:
 @pytest.mark.threat("relay-starved")
 @needs_nginx
 def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
-    """Four requests from one IPv6 network may wait, and a fifth is refused. Requests from other
-    networks are answered, as is a status request from the first one. nginx's real_ip module
-    simulates the addresses.
+    """Four wake-up requests from one IPv6 network may wait, and a fifth is refused. nginx still
+    passes on a status request from this network, and wake-up requests from other networks. The
+    test sends each client address in a header that nginx's real_ip module reads.
     """
     certificate, message = write_certificate_files(tmp_path), SampleMessage()
     trust_test_addresses = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "

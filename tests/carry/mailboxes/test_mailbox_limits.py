@@ -95,7 +95,7 @@ def test_full_mailbox_blocks_no_other_and_has_room_once_its_blobs_expire(
 def test_unfinished_uploads_count_against_the_limit(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """Otherwise many unfinished uploads could exceed the limit together."""
+    """If unfinished uploads did not count, many of them could together exceed the limit."""
     set_limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 
     async def chunks_with_second_upload() -> AsyncIterator[bytes]:
@@ -151,7 +151,10 @@ def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -
 def test_shares_of_fetched_messages_count_against_the_limit(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A mailbox with the maximum number of shares still accepts a message without a share."""
+    """While a mailbox has the maximum number of shares, it accepts only messages without a share.
+
+    After a message with a share is withdrawn, the mailbox accepts another message with a share.
+    """
     set_limit("SHARES_PER_MAILBOX_MAX", 2)
     accepted = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
     for one in accepted:
@@ -170,7 +173,9 @@ def test_shares_of_fetched_messages_count_against_the_limit(
 def test_shares_beyond_a_groups_limit_are_refused(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A group without openings left keeps no shares, so the group's limit refuses no message."""
+    """After the last opening of a group, the relay deletes the group's shares. The relay then
+    accepts the message that it refused before.
+    """
     set_limit("SHARES_PER_GROUP_MAX", 2)
     first, second, third = (envelope_with_share(message, group=message.group) for _ in range(3))
     for one in (first, second):

@@ -1,4 +1,4 @@
-"""Tests of row stores in memory, SQLite and PostgreSQL, and comparisons in random runs."""
+"""Tests of row stores in memory, SQLite and PostgreSQL, which must agree in random runs."""
 
 import asyncio
 import contextlib
@@ -286,7 +286,7 @@ def test_error_while_prefetching_undoes_only_its_own_work(sync_store: SyncRowSto
         sync_store.run(
             sync_store.store.transact(lambda tx: tx.put(STORED_LETTER), raise_zero_division)
         )
-    # A store may skip the prefetch of a read, and then no error is raised.
+    # Some stores do not prefetch for a read, and these stores raise no error.
     with contextlib.suppress(ZeroDivisionError):
         sync_store.run(
             sync_store.store.read(lambda view: view.count(StoredLetter), raise_zero_division)

@@ -1,4 +1,4 @@
-"""Test of the size of the pieces that are read from a blob: it grows for fast readers only."""
+"""Test that the relay reads larger pieces of a blob for fast readers, but not for slow ones."""
 
 from entrenous.carry.store.file_blobs import (
     LONGEST_READ_BYTES,
@@ -12,7 +12,7 @@ def test_read_size_grows_for_fast_readers_only() -> None:
     stride, sizes = AdaptiveReadSize(lambda: clock[0]), []
     for took_s in (0.0, 0.01, 0.05, 0.05, 0.05, 0.05, 3.0, 0.2, 0.01):
         sizes.append(stride.bytes)
-        clock[0] += 9  # this time passes before the reader has the piece, so it does not count
+        clock[0] += 9  # the time before the piece is passed to the reader does not count
         stride.note_piece_passed()
         clock[0] += took_s
         stride.note_piece_requested()

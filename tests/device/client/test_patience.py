@@ -31,7 +31,7 @@ class FakeClock:
 
 @dataclass
 class FakeRelay:
-    """A relay that answers from ``reachable_from_s`` on, and counts the requests."""
+    """A relay that is unreachable before the time ``reachable_from_s``, and counts all requests."""
 
     clock: FakeClock
     reachable_from_s: float

@@ -33,7 +33,7 @@ _CHECKSUM_FIELD: Final = slice(148, 156)
 
 
 def _read_tar_entries(untrusted: bytes) -> list[tuple[str, int]]:
-    """Return the names and sizes in a tar; skip every second file without reading it."""
+    """Return the name and size of each file in a tar; read the content of every second file."""
     found = list[tuple[str, int]]()
     for entry in tar_entries(io.BytesIO(untrusted)):
         if len(found) % 2 == 0 and len(entry.content.read()) > entry.size:

@@ -61,7 +61,10 @@ def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
 
 
 def _is_safe_answer(answer: GateAnswer) -> bool:
-    """Return whether case and secret are printable ASCII, and the action without a case is HOLD."""
+    """Return whether case and secret are printable ASCII.
+
+    If the answer has no case, the action must also be HOLD.
+    """
     case_and_secret = answer.case + answer.secret
     return (
         (bool(answer.case) or answer.action is GateVerdict.HOLD)

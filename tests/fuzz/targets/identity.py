@@ -150,7 +150,7 @@ def _write_note(shared: SharedRecord) -> bytes:
 
 
 def _write_note_with_topic(read: tuple[bytes, SharedRecord]) -> bytes:
-    """Return the first byte of the input, followed by the note, which is written again."""
+    """Return the first byte of the input, which gives the topic, and then the written note."""
     comparable_form(read[1])
     return read[0] + _write_note(read[1])[1:]
 

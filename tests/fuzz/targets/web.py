@@ -36,7 +36,7 @@ class ParsedRequest:
 
 
 def is_read_like_the_parser(untrusted: bytes) -> bool:
-    """Return whether the request is left to the parser, or read exactly as the parser reads it."""
+    """Return whether our reader leaves the request to the parser, or reads it like the parser."""
     buffered = parse_buffered_request(untrusted)
     return buffered is None or _is_equal(buffered, ParsedRequest(untrusted))
 

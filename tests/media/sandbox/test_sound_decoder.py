@@ -1,4 +1,4 @@
-"""Tests of sounds decoded in a sandboxed child, and of reading and checking the answers."""
+"""Tests of decoding sounds in a sandboxed child, and of reading and checking its answers."""
 
 import io
 import struct

@@ -152,8 +152,8 @@ def test_questions_go_to_standard_error(
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case_name], {}) == 0
     capsys.readouterr()
-    # Four questions: safe, watched, go on, age. Where the picture is: asked three times, because
-    # "yes" is no answer. Whether everybody is an adult. Whether to erase the case.
+    # ``case open`` asks four questions (safe, watched, go on, age), and then three times where the
+    # picture is, because "yes" is not a valid answer. The other two calls ask one question each.
     assert len(asked) == 4 + 3 + 1 + 1
 
 

@@ -141,7 +141,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
     url, mailbox, _ = ben.home
-    for token_range in ranges.values():  # bring back the state of the backup
+    for token_range in ranges.values():  # put Ben's relay into the state of the backup
         _register_or_withdraw(
             friends, ben, token_range, registered=token_range.seed == caros_tokens.seed
         )

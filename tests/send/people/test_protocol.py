@@ -50,7 +50,9 @@ def test_nothing_is_sealed_for_a_person_with_only_newer_protocols(
 def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No device list may return to older versions, so the test makes Ana's program newer."""
+    """A device list may not return to older protocol versions. So the test does not make Ben's
+    program older, but Ana's program newer.
+    """
     supported_versions = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
     monkeypatch.setattr(supported_versions, ProtocolRange(3, 4))

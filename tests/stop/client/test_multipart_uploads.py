@@ -101,7 +101,8 @@ EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
             build_form((FILE_HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")),
             FORM_TYPE,
         ),
-        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),  # repeats its header
+        # The part has two Content-Disposition headers.
+        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),
         (
             build_form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")),
             FORM_TYPE,

@@ -130,7 +130,9 @@ def test_index_status_reports_and_repairs_a_damaged_file(data_folder: Path) -> N
 
 
 def test_index_has_the_configured_shards(data_folder: Path) -> None:
-    """A serving gate uses the configured shards too. Files for another number are deleted."""
+    """The commands and a serving gate use the configured number of shards. Index files for another
+    number of shards are deleted.
+    """
     (data_folder / "gate.toml").write_text("index_shards = 3\n")
     assert run_index_json("status", "--data", str(data_folder))["shards"] == 3
     with open_platform(data_folder, serves=True) as (platform, _):

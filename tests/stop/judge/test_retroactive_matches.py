@@ -30,7 +30,7 @@ def waiting_claim(claim_id: str) -> Claim:
 
 
 def hash_at_distance(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
-    """Return a hash that differs in ``distance`` bits, at random positions."""
+    """Return a hash that differs from ``bits`` at ``distance`` random positions."""
     flipped = np.zeros(256, dtype=np.uint8)
     flipped[rng.permutation(256)[:distance]] = 1
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))

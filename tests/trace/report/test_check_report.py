@@ -85,7 +85,7 @@ def report_inputs(traced: TracedLeak, report: bytes, copy: bytes | None = None) 
 
 
 def forge_report(file: bytes, change: ReportChange, *, new_digest: bool = True) -> bytes:
-    """Return the report with a change, by default with a new, valid digest."""
+    """Return the changed report. With ``new_digest``, its digest is valid despite the change."""
     plain = json.loads(file)
     change(plain)
     sealed = {name: plain.pop(name) for name in ("digest", "device", "signature")}

@@ -9,7 +9,7 @@ from tests.village.explore.relay import NEVER_POSTED, Disk, Request
 
 SENDER_NAME: Final = "Ana"
 DEVICE_NAMES: Final = ("Ben's laptop", "Ben's phone")
-CHEATING_ATTEMPT: Final = 9  # an extra attempt of a modified program, after it showed the message
+CHEATING_ATTEMPT: Final = 9  # a modified program's extra attempt after showing the message
 _NOT_RECALLED: Final = -2  # nobody began to take the copy back
 _RECALL_BEGUN: Final = -1  # the sender began to take the copy back, and got no answer
 
@@ -43,7 +43,7 @@ class Copy(NamedTuple):
         return self._replace(recalled=_RECALL_BEGUN)
 
     def with_recall_answer(self, answer: str) -> "Copy":
-        """Return the copy after the relay's answer to the recall."""
+        """Return this copy after the sender received the relay's answer to the recall."""
         state, _, opened = answer.partition(", ")
         if state not in (EnvelopeState.TAKEN_BACK, NEVER_POSTED):
             raise ValueError(answer)
@@ -53,12 +53,19 @@ class Copy(NamedTuple):
 class Device(NamedTuple):
     """One of the recipient's devices.
 
-    On its disk are: whether it fetched the letter, whether the relay confirmed this, whether it has
-    the whole blob, the state of the message, the attempt (recorded before the share is requested),
-    the attempt that was shown but not yet reported to the relay, and the number of finished views.
-    ``has_share`` says whether the share is in memory. ``requested`` and ``shown`` are for the
-    invariants, with one bit for each attempt: whether it requested a share, and whether its share
-    reached the screen.
+    The device's disk contains seven fields:
+
+    - ``letter``: whether the device fetched the letter
+    - ``confirmed``: whether the relay confirmed that the letter was fetched
+    - ``has_blob``: whether the device has the whole blob
+    - ``state``: the state of the message
+    - ``attempt``: the current attempt, which is recorded before the share is requested
+    - ``unreported``: the attempt that was shown but not yet reported to the relay
+    - ``views``: the number of finished views
+
+    ``has_share`` says whether the share is in memory. The invariants need ``requested`` and
+    ``shown``, which have one bit for each attempt. The bit in ``requested`` says whether the
+    attempt requested a share; the bit in ``shown`` says whether the attempt showed the message.
     """
 
     letter: bool = False
@@ -74,7 +81,10 @@ class Device(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A request whose answer waits for the commit; ``receiver`` is None if no device awaits it."""
+    """A request whose answer waits for the commit.
+
+    ``receiver`` is the person or device that awaits the answer, or None if nobody awaits it.
+    """
 
     receiver: str | None
     request: Request
