@@ -68,12 +68,12 @@ class Walker:
         self.check_page()
 
     def follow(self, name: str) -> None:
-        """Follow the link of exactly this name, and check the page that it leads to."""
+        """Follow the link with exactly this name, and check the page that it leads to."""
         self._activate_and_wait(self.page.get_by_role("link", name=name, exact=True))
         self.check_page()
 
     def press_exactly(self, name: str) -> None:
-        """Press the button of exactly this name, and check the page that it leads to."""
+        """Press the button with exactly this name, and check the page that it leads to."""
         self._activate_and_wait(self.page.get_by_role("button", name=name, exact=True))
         self.check_page()
 
@@ -83,7 +83,7 @@ class Walker:
             control.fill(text)
             return
         self._tab_to(control)
-        self.page.keyboard.press("ControlOrMeta+a")  # replaces what was typed before
+        self.page.keyboard.press("ControlOrMeta+a")  # the new text replaces the selected text
         self.page.keyboard.type(text)
 
     def tick(self, label: str) -> None:

@@ -26,7 +26,7 @@ from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import matches_by_brute_force
 
-#: Fields that the last line must have. It needs the fields of faiss only if faiss is installed.
+#: Fields that the last line must have. Fields of faiss are needed only if faiss is installed.
 AGREED_FIGURES = {
     *("schema", "hash_12mp_per_s", "pdqhash_per_s", "hash_ratio", "index_n", "lookup_p50_ms"),
     *("lookup_p99_ms", "faiss_flat_ratio", "faiss_multihash_ratio", "missing", "extra"),

@@ -1,4 +1,4 @@
-"""Tests of windows in pages, collages and pictures of any shape, and of flat steps."""
+"""Tests of windows in pages, collages and pictures, and of a square's share of flat steps."""
 
 from typing import Any
 

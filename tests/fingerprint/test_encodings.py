@@ -14,7 +14,7 @@ from entrenous.media.picture_reader import read_picture
 pytestmark = pytest.mark.slow
 
 ORIENTATION_TAG = 0x0112  # Exif 2.32, table 4
-# The inverse of each orientation, applied to upright samples before storing.
+# For each orientation, a function that turns upright samples into the samples to store.
 INVERSE_ORIENTATIONS = {
     1: lambda upright: upright,
     2: np.fliplr,

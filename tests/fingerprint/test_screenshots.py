@@ -19,7 +19,10 @@ def noise_plane(height: int, width: int) -> Any:
 
 
 def box_error_px(found: Any, wanted: Any) -> int:
-    """Return the error of the worst side of the best box, in pixels."""
+    """Return the largest error of a side, in pixels, of the found box nearest to ``wanted``.
+
+    If no box was found, return 999.
+    """
     return min((int(np.abs(np.subtract(box, wanted)).max()) for box in found), default=999)
 
 

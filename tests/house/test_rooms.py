@@ -75,8 +75,8 @@ def test_only_cli_and_stop_load_other_packages_by_name() -> None:
 
 def test_carry_imports_no_package_that_can_read_messages() -> None:
     reached = reachable_packages("carry", successors(set(import_counts())))
-    # carry reaches media through terminal, so media is not in this set; .importlinter forbids
-    # that carry imports media itself.
+    # This graph joins rooms, not files: carry imports terminal, which imports media. So media is
+    # not in the set below. .importlinter checks that no file of carry reaches media.
     assert reached & {"watermark", "send", "trace", "device"} == set()
 
 

@@ -228,7 +228,8 @@ def test_jpeg_tables_are_transposed_with_a_rotated_picture(
     assert encoding.tables is not None
     turned = np.array(encoding.tables[0]).reshape(8, 8)
     assert np.array_equal(turned, np.array(table).reshape(8, 8).T)
-    assert encoding.subsampling is None  # turned by 90 degrees, 4:2:2 would halve the height
+    # 4:2:2 halves the width of the colour planes. In the turned picture, this is the height.
+    assert encoding.subsampling is None
 
 
 def test_grey_jpeg_is_read_as_grey_and_cmyk_without_tables(picture_files: dict[str, bytes]) -> None:

@@ -220,7 +220,7 @@ def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
     listed = hma_server.contents("THEIRS")
     assert len(listed) == 20
     with open_platform(data_folder):
-        pass  # creates the gate
+        pass  # opening the platform creates the gate
     run_exchange_command(data_folder, "add", "theirs", "--kind", "hma", "--from", hma_server.url)
     run_exchange_command(data_folder, "fetch")
     assert stored_hashes(data_folder) == set(listed.values())

@@ -54,7 +54,7 @@ def test_every_running_deadline_is_an_event_at_its_time() -> None:
         START + timedelta(hours=48),
         datetime.fromisoformat(
             "2026-12-28T23:59:59+00:00"
-        ),  # the month ends on Friday, Christmas Day; the next working day is Monday
+        ),  # the month ends on a Friday, which is Christmas Day; Monday is the next working day
     ]
     assert [event["SUMMARY"] for event in events] == ["Reminder 1", "Reminder 2"]
 

@@ -155,7 +155,7 @@ def authority_urls(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def write_settings(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
-    """Write settings for authorities at these URLs; the bundle has the root if ``trusted``."""
+    """Write settings for authorities at these URLs; if ``trusted``, the bundle has their root."""
     ca = (tmp_path / "tsa" / "ca.pem").read_text()
     digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
     rows = [

@@ -201,7 +201,7 @@ def test_no_changed_token_states_another_time_or_other_bytes(
 ) -> None:
     """Some parts of a token are not signed, so a changed token may still be valid."""
     stamp = cached_stamp(authority)
-    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # the length differs in each run
+    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # the token's length varies
     bit = 1 << data.draw(st.integers(0, 7))
     changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
     with pytest.raises(InvalidTimestamp):
@@ -307,7 +307,7 @@ def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917
 def test_replayed_answer_is_refused(
     authority: HttpTimestampAuthority, local_authority: LocalStampAuthority
 ) -> None:
-    replayed = cached_stamp(authority).token  # its manifest is the same, but not its nonce
+    replayed = cached_stamp(authority).token  # for the same manifest, but another nonce
     with (
         run_server(fixed_answer_server(200, REPLY_MEDIA_TYPE, replayed)) as url,
         httpx.Client() as client,

@@ -264,7 +264,7 @@ def test_help_table_with_an_invalid_row_is_refused(table_name: str) -> None:
 
 @pytest.mark.skipif(not COLLECTED_FACTS.exists(), reason="../shared/facts is not here")
 def test_shipped_help_lines_equal_the_collected_facts() -> None:
-    """Names, notes for maintainers and lines that were read again later are not compared."""
+    """Names, notes for maintainers, and help lines in REREAD_LINES are not compared."""
     shipped = {line.id: line for line in shipped_help_lines()}
     facts = tomllib.loads((COLLECTED_FACTS / "support-world.toml").read_text())["contact"]
     assert len(facts) == 125

@@ -301,7 +301,7 @@ def test_oversized_frame_is_refused() -> None:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_recipient_can_remove_a_message(friends: Network, *, opened: bool) -> None:
-    """Keys and files are deleted, nobody is notified, and the sender can still recall."""
+    """Keys and files are deleted. Nobody is notified. The sender can still recall the message."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)

@@ -29,7 +29,8 @@ from tests.trace.offline_device import encode_jpeg, mark_for_people, offline_dev
 pytestmark = pytest.mark.slow
 
 RECIPIENTS = ("ben", "caro")
-ORIGINALS_CACHE = OriginalsCache(read_picture)  # shared by traces, as when a folder is traced
+# All traces in this file share one cache, as they do when a folder is traced.
+ORIGINALS_CACHE = OriginalsCache(read_picture)
 
 
 def small_photo(name: str) -> Image.Image:

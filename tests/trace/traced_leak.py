@@ -57,7 +57,10 @@ def empty_device() -> Device:
 
 
 def mark_and_trace(names: tuple[str, ...], leaked_copy: str | None = None) -> TracedLeak:
-    """Mark a photo for ``names``; trace a crop of ``leaked_copy``, or of the original if None."""
+    """Mark a photo for ``names``, and trace a crop of the copy for ``leaked_copy``.
+
+    If ``leaked_copy`` is None, trace a crop of the original.
+    """
     device, original = empty_device(), encode_jpeg(coffee_photo(), 95)
     labels = [RecipientId(name) for name in names]
     copies = {

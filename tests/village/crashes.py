@@ -33,7 +33,7 @@ class CrashCountdown:
     remaining: int
 
     def step(self) -> None:
-        """Crash if no crash points remain; otherwise count this one."""
+        """Crash if no crash points remain; otherwise count down by one."""
         if self.remaining == 0:
             raise Crash
         self.remaining -= 1
@@ -109,7 +109,7 @@ def run_until_crash(
     crash_point: int,
     changes: Collection[str] = VAULT_CHANGES,
 ) -> bool:
-    """Run the work on a device that crashes at a crash point; return False if it crashed."""
+    """Run the work on a device that crashes at ``crash_point``; return False after a crash."""
     try:
         work(crashing_device(device, crash_point, changes))
     except Crash:

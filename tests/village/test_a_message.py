@@ -1,4 +1,4 @@
-"""Tests of a message on simulated devices: guard, sending, opening, recall, expiry and use-up."""
+"""Tests of simulated devices: guard, sending, opening, recall, expiry, view-once messages."""
 
 from datetime import timedelta
 

@@ -133,11 +133,11 @@ def test_an_unused_token_reveals_only_the_day_of_its_registration(week: Recorded
                 groups.setdefault((row.mailbox, *times), set()).add(row.lock)
     batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.token_batches()]
     seen = all_locks(groups)
-    # A group contains all tokens of a batch that were ever seen unused, or none of them.
+    # For each batch, a group has either all of the tokens that were ever seen unused, or none.
     for locks in groups.values():
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
     batch_counts = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]
-    assert max(batch_counts) >= 2  # some group contains several batches, which cannot be told apart
+    assert max(batch_counts) >= 2  # at least one group mixes tokens of several batches
 
 
 def all_locks(groups: dict[Any, set[bytes]]) -> set[bytes]:

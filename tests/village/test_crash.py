@@ -294,7 +294,7 @@ def test_adding_a_person_can_be_repeated_after_a_crash(
 def test_answer_to_an_invite_is_completed_after_a_crash(
     friends: Network, ana: Person, ben: Person
 ) -> None:
-    """Dan uses Ben's invite. Ben's device crashes while it processes this and answers Dan."""
+    """Dan uses Ben's invite. Ben's device crashes while it fetches Dan's message and answers."""
 
     def try_with_crash(crash_point: int) -> bool:
         dan = friends.set_up_person(f"dan {crash_point}")

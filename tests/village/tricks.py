@@ -212,7 +212,7 @@ def show_others_letters(call: Any) -> list[WaitingEnvelope]:
 
 
 def split_view(call: Any) -> bytes:
-    """Show half of the callers the oldest remembered list of a person, and others the newest."""
+    """Show about half of the callers a person's oldest remembered list, and the rest the newest."""
     newest = call.forward()
     answers = [one.answer for one in call.earlier_calls() if one.subject == call.subject]
     sees_oldest = Random(f"{call.adversary.seed} {call.caller}").random() < 0.5

@@ -98,7 +98,7 @@ class RecordedWeek:
     def requests_and_tokens_by_day(
         self,
     ) -> Iterator[tuple[tuple[RecordedRequest, ...], list[StoredToken]]]:
-        """Yield, for the end of each day, all earlier requests and the tokens that were stored."""
+        """For the end of each day, yield all earlier requests and the stored tokens."""
         for before, day in itertools.pairwise((DayEnd(0, 0), *self.days)):
             rows = self.rows[before.rows : day.rows]
             yield (
@@ -164,7 +164,7 @@ class StolenCopy:
 
 
 def batch_numbers_by_lock(week: RecordedWeek) -> dict[bytes, int]:
-    """Map each lock to the number of its batch, which stolen rows must not reveal."""
+    """Map the lock of each registered token to the number of the token's batch."""
     batches = enumerate(week.token_batches())
     return {
         lock: number for number, batch in batches for lock in map(decode_base64url, batch["add"])

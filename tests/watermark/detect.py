@@ -1,4 +1,4 @@
-"""Detect a mark with one call, in a sound or in a picture already warped onto the sent one."""
+"""Detect a mark in a sound, or in a picture that is already warped onto the sent picture."""
 
 import numpy as np
 from numpy.typing import NDArray

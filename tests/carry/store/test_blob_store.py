@@ -130,7 +130,7 @@ def test_dropped_incomplete_blob_is_gone(sync_store: SyncBlobStore, tmp_path: Pa
 
 
 def test_second_upload_of_a_blob_is_refused_while_the_first_runs(sync_store: SyncBlobStore) -> None:
-    """A device may reconnect before the relay notices that the first connection is gone."""
+    """A device may upload again before the relay notices that the first connection is gone."""
 
     async def slow_chunks(refused: list[bool]) -> AsyncIterator[bytes]:
         yield BLOB[:2_000_000]
@@ -307,7 +307,7 @@ def test_free_bytes_are_between_0_and_2_to_the_60(tmp_path: Path) -> None:
 
 
 def test_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """A write that ends later could reach another file that gets the same descriptor."""
+    """After its file is closed, a write could reach another file that gets the same descriptor."""
     store = FileBlobs(tmp_path)
 
     async def run_scenario() -> None:

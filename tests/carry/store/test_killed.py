@@ -1,4 +1,4 @@
-"""A start killed while it creates SQLite tables leaves no table; the next start creates all."""
+"""Tests of processes that are killed while they create the SQLite tables of a relay."""
 
 import contextlib
 import sqlite3

@@ -291,7 +291,7 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
 
 
 def test_wrong_passphrase_in_an_offline_window_is_refused_without_retries(tmp_path: Path) -> None:
-    """For the wrong passphrase, the device asks the relay only through a client without retries."""
+    """If the passphrase does not open the existing window, the relay is asked without retries."""
     relays_asked = list[str]()
 
     def make_unreachable_relay(name: str) -> Any:

@@ -58,7 +58,7 @@ def _pad_frame(encoded_frame: bytes) -> bytes:
 
 
 def _unpad_file(untrusted: bytes) -> tuple[int, bytes]:
-    """Remove a file's padding; return its size (the first three bytes) and content."""
+    """Return the size that the first three bytes state, and the file without padding."""
     size = int.from_bytes(untrusted[:3], "big")
     file = io.BytesIO()
     writer = UnpaddingWriter(file, size)
@@ -77,7 +77,7 @@ def _sealed_letter_vector() -> dict[str, str]:
 
 
 def _open_sealed_letter(untrusted: bytes) -> HalfOpenedLetter:
-    """Open the outer seal of a letter; it is authenticated, so changed inputs are refused."""
+    """Open the outer seal of a letter. The seal is authenticated, so changed inputs are refused."""
     vector = _sealed_letter_vector()
     key, info = bytes.fromhex(vector["private"]), bytes.fromhex(vector["info"])
     return open_outer_seal(Secret(key), info, untrusted)
@@ -101,7 +101,10 @@ class OlmReader:
         ed25519_public_key(self._account)
 
     def read_and_check(self, untrusted: bytes) -> bool:
-        """Open the input in a session and as a first message; return whether either parsed it."""
+        """Open the input in a session, and as a first message.
+
+        Return False if the input is malformed in both cases.
+        """
         half_opened = HalfOpenedLetter(bytes(32), b"header", *_olm_type_and_message(untrusted))
         letter_began_session(self._session, half_opened)
         refused = [

@@ -20,7 +20,7 @@ DAMAGED_FILES = {
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
-    """Return the command line with a folder of unsupported, damaged, truncated and empty files."""
+    """Write unsupported, damaged, truncated and empty files; return the command line."""
     (cli.folder / "in").mkdir()
     beach = (cli.folder / "beach.jpg").read_bytes()
     files = {

@@ -227,7 +227,7 @@ def test_attacker_in_between_makes_the_pictures_differ(
 def test_rejection_on_the_new_device_alone_asks_to_check_the_device_list(
     ana: Person, phone: Person
 ) -> None:
-    """The user confirms on the old device first, which may add an attacker's device to the list."""
+    """The user confirms on the old device first, so an attacker's device may be on the list."""
     old_progress, new_progress = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(old_progress, ana.device)
     with pytest.raises(LinkPicturesDifferOnNewDevice) as error:

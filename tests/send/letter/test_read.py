@@ -103,7 +103,7 @@ class LetterForge:
             write_header(header(named)),
             inside,
         )
-        # The next letter continues the session: Olm alone would accept it.
+        # The next letter continues this session, so that Olm itself would accept that letter.
         self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
         sealed = write_sealed_letter(self.peer.seal_to.id, hpke_sealed)
         return WaitingEnvelope(outer.envelope, 1, sealed, outer.expires_at)

@@ -43,7 +43,7 @@ def hash_at_distance(picture_hash: bytes, distance: int, rng: np.random.Generato
 
 
 def clustered_hashes(count: int, rng: np.random.Generator) -> list[bytes]:
-    """Return random hashes, a cluster around one of them, and some with few ones or few zeros."""
+    """Return random hashes, a cluster near one of them, and hashes with few one or zero bits."""
     random = [rng.bytes(32) for _ in range(count // 2)]
     crowd = [hash_at_distance(random[0], int(rng.integers(0, 60)), rng) for _ in range(count // 4)]
     low = [hash_at_distance(bytes(32), int(rng.integers(0, 40)), rng) for _ in range(count // 8)]

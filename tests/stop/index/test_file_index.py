@@ -109,7 +109,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None
     assert not index.has_withdrawn_hashes()
     disk = folder_contents(folder)
     assert not any(bits[at : at + 8] in disk for bits in (secret, part) for at in (0, 8, 16, 24))
-    assert index.find_near_hashes([secret], part=False) == []  # the hash has also left memory
+    assert index.find_near_hashes([secret], part=False) == []  # the hash is not in memory either
     assert_index_equals_brute_force(index, bank)
 
 

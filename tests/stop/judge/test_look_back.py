@@ -61,7 +61,8 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     (match,) = review.decision.matches
     assert (match.bank, match.claim) == (PEOPLE_BANK, claim)
     assert match.distance <= 31
-    if "turned" not in how or how == "turned 180":  # otherwise two orientations may be equally near
+    # After a turn by 90 or 270 degrees, two orientations may be equally near.
+    if "turned" not in how or how == "turned 180":
         assert match.how == how
     assert gate_setup.platform.reviews.count_waiting_items() == 1
 
@@ -196,7 +197,7 @@ def test_look_back_for_two_claims_gives_one_case_two_matches(
 def test_look_back_that_a_killed_gate_left_is_made_later(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """No look-back followed the answer, as if the gate had been killed in between."""
+    """No look-back follows the registration, as if the gate had been killed after its answer."""
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     claim = gate_setup.protect(her_picture, parts=False).claim
     assert gate_setup.platform.reviews.count_due_work().look_backs == 1
@@ -249,7 +250,7 @@ def test_match_of_sixty_claims_lists_all_of_them(gate_setup: GateSetup, her_pict
 def test_withdrawal_of_the_first_claim_keeps_the_second_match(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """A publisher must not keep a picture online by claiming it first and withdrawing later."""
+    """A publisher must not keep a picture online by making and withdrawing the first claim."""
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
     first, second = (
         protect_and_look_back(gate_setup, her_picture),

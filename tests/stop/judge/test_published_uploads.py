@@ -177,7 +177,9 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_lists_it_again(
 def test_registered_screenshot_is_still_scanned_for_pictures_in_it(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """When the screenshot's claim is withdrawn, the picture's match keeps the upload listed."""
+    """A deferred scan finds the picture in the screenshot. The match with the picture keeps the
+    upload listed after the screenshot's own claim is withdrawn.
+    """
     gate_setup.protect(her_picture, parts=False)
     page = place_on_page(her_picture)
     page_protection = gate_setup.protect(page, parts=False)

@@ -239,7 +239,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(gate: Stores) -> None:
     queue.lease_deferred_scan(LEASE_DURATION)
     assert queue.hold_retroactively(scan_matches("b"), 9)
     assert not queue.hold_retroactively(scan_matches("b"), 9)
-    queue.finish_deferred_scan("b")  # Finishing has no effect after the match.
+    queue.finish_deferred_scan("b")  # no effect: the scan has already found a match
     review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
@@ -295,7 +295,7 @@ def test_many_scan_matches_of_one_picture_are_one_item_with_some_bytes(queue: Re
         assert queue.hold_retroactively(scan_matches(case, bits=HASH_2 if number % 2 else near), 3)
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
-    # Bytes are kept of the first three uploads, and of one more whose hash differs from that of b.
+    # The queue keeps the bytes of the first three uploads, and of e, whose hash differs from b's.
     assert kept == ["b", "c", "d", "e"]
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
@@ -407,7 +407,7 @@ def test_look_back_is_due_with_the_claim_and_again_after_its_lease_ends(gate: St
 def test_look_back_due_or_leased_while_the_clock_was_ahead_is_due(
     gate: Stores, *, is_leased: bool
 ) -> None:
-    """The look-back of a claim that is registered after the clock was corrected is due as well."""
+    """Claim x is registered while the clock is ahead, and y later. Both look-backs are due."""
     correct_time = gate.clock.moment
     gate.clock.advance(days=400)
     gate.bank.register(Registration(claim("x"), (HASH_2,), looks_back=True))
@@ -495,7 +495,7 @@ def test_extended_or_confirmed_claim_is_due_for_a_look_back_again(
     later = gate.clock.now() + LEASE_DURATION
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
-    queue.finish_look_backs(until, first)  # no effect, because x changed after that lease
+    queue.finish_look_backs(until, first)  # no effect: x changed after the first lease
     assert queue.count_due_work().look_backs == 1
     queue.finish_look_backs(later, second)
     # Confirming a claim that is confirmed already does not make a look-back due.

@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 
 class Disk(NamedTuple):
-    """The relay's disk: the number of the rows' state, and whether each copy's blob is stored."""
+    """The relay's disk: the number that ``RowStates`` gives to its rows, and which blobs exist."""
 
     rows: int
     blobs: tuple[bool, bool]
@@ -63,7 +63,7 @@ class RowStates:
         return len(self._states)
 
     def number_of(self, rows: Rows) -> int:
-        """Return the number of the state of these rows; assign one if the state is new."""
+        """Return the number of the state of these rows; a new state gets a new number."""
         key = frozenset(_comparable_row(row) for kind in rows.values() for row in kind.values())
         if key not in self._numbers:
             self._numbers[key] = len(self._states)
@@ -86,7 +86,7 @@ def _comparable_row(row: Any) -> tuple[object, ...]:
 
 
 BLOBS_TO_DELETE: Final = (
-    " leaving "  # separates an answer from the names of blobs, which the receiver does not see
+    " leaving "  # separates the answer, which the receiver sees, from the names of the blobs
 )
 
 
@@ -97,7 +97,8 @@ class _StopAtCommit(BaseException):
 class _GroupStore(MemoryRowStore):
     """A row store that stops a request after its first transaction.
 
-    With ``replays``, it returns the first transaction's recorded answer and continues instead.
+    If ``replays`` is true, the first transaction is not run: the store returns the recorded answer,
+    and the request continues.
     """
 
     done: bool = False
@@ -134,7 +135,7 @@ class ExploredRelay:
 
     @property
     def result_count(self) -> int:
-        """The number of pairs of a request and a state of the rows on which the rules ran."""
+        """The number of cached results. Each belongs to one request and one state of the rows."""
         return len(self._results)
 
     def create_initial_disk(self) -> Disk:
@@ -148,7 +149,10 @@ class ExploredRelay:
         return Disk(self.rows.number_of(relay.mail._transaction._rows), (True, True))
 
     def run_request(self, rows: int, request: Request) -> tuple[int, str]:
-        """Return the rows after the request's first transaction, and its answer in words."""
+        """Run a request until its first transaction is done.
+
+        Return the number of the rows' state after the transaction, and the answer in words.
+        """
         known = self._results.get((rows, request))
         if known is None:
             known = self._results[rows, request] = self._run(rows, request)
@@ -192,7 +196,7 @@ class ExploredRelay:
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
         relay = Relay(mail, blobs, SettableClock(), SeededRandomSource())
-        with suppress(NoSuchEnvelope):  # the answer to the recall of an unposted letter
+        with suppress(NoSuchEnvelope):  # raised by the recall of an unposted letter
             run_sync(self._request_coroutine(request, relay))
         blobs_exist = tuple(name in blobs._blobs for name in self._names)
         return Disk(self.rows.number_of(mail._transaction._rows), (blobs_exist[0], blobs_exist[1]))

@@ -19,10 +19,11 @@ NEW_DEVICE_ORDER = (LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT)
 def test_only_the_right_order_of_link_events_signs_a_list(
     begin: LinkState, order: tuple[LinkEvent, ...], signed_at: int
 ) -> None:
-    """Try all sequences of twelve events.
+    """Try every sequence that consists of twelve link events.
 
-    ``progress`` is the number of events so far if all were in the right order, and otherwise -1.
-    After the signature, events in a wrong order do not change ``progress``.
+    Before the signature, ``progress`` is the number of events if all of them came in the right
+    order, and otherwise -1. After the signature, the next event in the right order adds 1, and all
+    other events leave ``progress`` unchanged.
     """
     counts, seen_cells = {(begin, 0): 1}, set()
     for _ in range(EVENT_COUNT):

@@ -13,7 +13,7 @@ from tests.village.sim.faults import NO_FAULTS, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
 _TIMEOUT_S = 30.0  # how long a device waits for an answer
-# Returns None if the relay is down or crashes.
+# Such a function returns None if the relay is down or crashes.
 AnswerRequest = Callable[[httpx.Request], httpx.Response | None]
 
 
