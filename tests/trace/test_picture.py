@@ -29,7 +29,7 @@ from tests.trace.offline_device import encode_jpeg, mark_for_people, offline_dev
 pytestmark = pytest.mark.slow
 
 RECIPIENTS = ("ben", "caro")
-# All traces in this file share one cache, as they do when a folder is traced.
+# All calls of ``trace_leak`` share this cache, as the traces of a folder share a cache.
 ORIGINALS_CACHE = OriginalsCache(read_picture)
 
 
