@@ -39,9 +39,9 @@ class ReusedDatabase:
     def try_to_reset(self) -> bool:
         """Reset the database; return False if that is impossible.
 
-        The function deletes all rows of tables that were empty, and resets sequences. A reset is
-        impossible if tables were added or removed, if other rows changed, or if the database is in
-        use.
+        The function empties the tables that had no initial rows, and resets sequences. A reset is
+        impossible if tables were added or removed, if the rows of other tables changed, or if the
+        database is in use.
         """
         try:
             with psycopg.connect(self.url, options="-c lock_timeout=2s") as db:

@@ -1,7 +1,7 @@
-"""Fixtures: one Chromium for the tests of a module, and a file of the pages that axe found clean.
+"""Fixtures: a Chromium for each test module, and a file that lists the pages that axe found clean.
 
-While the browser runs, Playwright's event loop runs in the thread of the tests: no test can start
-another event loop in this thread.
+While the browser runs, Playwright's event loop runs in the thread of the tests. So no test can
+start another event loop in this thread.
 """
 
 import os
@@ -25,7 +25,7 @@ def browser() -> Iterator[Browser]:
 def _share_clean_pages_among_workers(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> None:
-    if not NIGHTLY:  # make nightly runs axe on every page again
+    if not NIGHTLY:  # make nightly checks again what axe found clean in earlier runs
         CLEAN_PAGES.share(pytestconfig.cache.mkdir("clean-pages") / "hashes")  # type: ignore[union-attr]
     elif "PYTEST_XDIST_WORKER" in os.environ:
         CLEAN_PAGES.share(tmp_path_factory.getbasetemp().parent / "clean-pages")

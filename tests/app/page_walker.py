@@ -167,7 +167,7 @@ def _fill(form: Locator, field_name: str, value: str) -> None:
 
 
 def visit_states(states: Iterator[str], walker: RouteWalker) -> Iterator[tuple[str, str]]:
-    """Yield each state, and the name of the page's route, once the page has loaded."""
+    """For each state, wait until its page has loaded; yield the state and the page's route name."""
     for state in states:
         walker.page.wait_for_load_state()
         yield state, route_of(walker.page.url) or route_of(walker.page.url, "POST")

@@ -48,7 +48,7 @@ def _without_hashes(lock: Path) -> str:
 def test_an_installed_wheel_serves_pages_lessons_and_facts(
     installed_program: Path, tmp_path: Path
 ) -> None:
-    language_setting = {"ENTRENOUS_LANGUAGE": ""}  # the browser's language counts
+    language_setting = {"ENTRENOUS_LANGUAGE": ""}  # empty: the browser's language decides
     with (
         run_app_program([str(installed_program)], tmp_path / "device", **language_setting) as app,
         open_client(app) as ana,

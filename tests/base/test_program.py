@@ -66,7 +66,7 @@ def test_tag_does_not_replace_the_commit(checkout: Path) -> None:
 @pytest.mark.real
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_commit_is_read_from_a_checkout_of_another_account(checkout: Path) -> None:
-    """A relay's account may run a checkout that root cloned (docs/operate.md)."""
+    """A relay may use a checkout that another account has cloned (docs/operate.md)."""
     for path in (checkout.parents[1], checkout.parents[1] / ".git"):
         os.chown(path, 65534, 65534)
     assert commit_of(checkout) == head_commit(checkout)

@@ -77,7 +77,7 @@ def passphrase_pipe() -> Iterator[Callable[[str], str]]:
 
 
 def error_types(family: type[EntrenousError]) -> set[type[EntrenousError]]:
-    """Return the class of the family and all classes derived from that class."""
+    """Return the class ``family`` and all of its direct and indirect subclasses."""
     return {family}.union(*(error_types(one) for one in family.__subclasses__()))
 
 

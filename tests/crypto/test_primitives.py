@@ -91,7 +91,7 @@ def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
         try:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
         except ValueError:
-            got = None  # the vector demands more than 255 hashes of output
+            got = None  # HKDF outputs at most 255 hashes; the vector asks for more
         assert is_expected_result(vector, accepted=got is not None), vector["tcId"]
         assert got is None or got == okm, vector["tcId"]
         total += 1
@@ -152,8 +152,8 @@ def test_mlkem_768_decapsulation_agrees_with_wycheproof(
 def test_mlkem_768_encapsulation_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
-    """The vectors check only which public keys are accepted. The library generates the
-    encapsulated randomness itself, so it cannot reproduce the vectors' secrets.
+    """The test checks which public keys the library accepts. It cannot check the secrets of the
+    vectors, because the library generates the randomness of an encapsulation itself.
     """
     total = 0
     for _, vector in wycheproof_vectors(public_vectors, "mlkem_768_encaps"):

@@ -41,7 +41,7 @@ _LIBFUZZER_OPTIONS: Final = (
 )
 _STOP_S_MAX: Final = 60
 _SUBFOLDERS: Final = ("corpus", "seeds", "finds")
-_LOG_NAME: Final = "log-{}.txt"  # the number is that of a thread
+_LOG_NAME: Final = "log-{}.txt"  # {} is the id of a thread
 
 
 class NoAtheris(SystemExit):
@@ -75,7 +75,7 @@ class SharedTallies:
     def add_run(
         self, tally_before: Tally, counts: tuple[int, float, int], finds: tuple[str, ...]
     ) -> None:
-        """Add a run's counts and finds to the tally of the same code; write and print the tally."""
+        """Add a run's counts and finds to the target's tally; write all tallies; print a line."""
         with self._lock:
             tally = tally_of(tally_before.target, tally_before.code, self.tallies).with_run(
                 *counts, finds
@@ -126,7 +126,8 @@ def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
 def parse_output(output: bytes, seconds: float) -> tuple[int, float, int]:
     """Return the number of inputs, ``seconds``, and the number of covered edges.
 
-    Both numbers are from libFuzzer's output, which is incomplete if libFuzzer was killed.
+    ``seconds`` is returned unchanged. The other two numbers are from libFuzzer's output, which is
+    incomplete if libFuzzer was killed.
     """
     executed = _EXECUTED_LINE.findall(output) or _PROGRESS_LINE.findall(output) or [b"0"]
     return int(executed[-1]), seconds, int((_EDGES_FIELD.findall(output) or [b"0"])[-1])
@@ -182,7 +183,7 @@ def _run_process(command: list[str], log_file: object) -> Iterator[subprocess.Po
 
 
 def _prepare_folder(work_folder: Path, target: Target) -> Path:
-    """Create the target's folders (corpus, seeds, finds) and write its seeds; return the parent."""
+    """Create the subfolders of the work folder, and write the seeds; return the work folder."""
     for folder in _SUBFOLDERS:
         (work_folder / folder).mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):

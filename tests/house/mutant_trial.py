@@ -179,7 +179,7 @@ class _CoveragePlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
-        """Attribute the lines that a shared fixture runs to every test that may use the fixture."""
+        """While a shared fixture runs, record its lines for every test that may use the fixture."""
         before = self.context
         if fixturedef.scope != "function":
             whole = fixturedef.scope in {"session", "package"}
@@ -235,7 +235,7 @@ class _FirstFailurePlugin:
 
 
 def _find_killer(mutant: Mutant, items: Sequence[pytest.Item]) -> str:
-    """Return the test that kills the mutant; empty if it survives."""
+    """Return the test that kills the mutant, or "" if the mutant survives."""
     if not items:
         return ""
     mutant.replace_original()

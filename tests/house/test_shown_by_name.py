@@ -34,7 +34,7 @@ TEMPLATE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "kind.value": FieldKind,
     "one.notice.state.value": NoticeState,
     "role.value": RepresentativeRole,
-    "sign.name": (),  # messages() reads the names in SAS_EMOJI
+    "sign.name": (),  # the names in SAS_EMOJI, which messages() gathers
     "words": PLATFORM_KIND_NAMES.values(),
     # an addressee from the laws, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
@@ -48,13 +48,13 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "app/pages/opening.py: stage.value": TransferStage,
     "app/pages/send.py: stage.value": TransferStage,
     "base/errors.py: key": (),  # the docstring of an error
-    "base/errors.py: fact": (),  # messages() reads the arguments of errors
+    "base/errors.py: fact": (),  # the arguments of errors, which messages() gathers
     "device/sent_copies.py: EnvelopeState.DELIVERED.value": EnvelopeState,
     "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
     "device/sent_messages.py: self.departure.value": SendState,
     "device/sent_messages.py: self.state.value": EnvelopeState,
     "learn/facts.py: getattr(question, name)": (),  # a column of questions.toml
-    "respond/breach.py: element": (),  # notice_must_contain of the two laws about breaches
+    "respond/breach.py: element": (),  # the column notice_must_contain
     "respond/commands/case.py: one.state.value": CaseState,
     "respond/commands/case_view.py: case.state.value": CaseState,
     "respond/commands/case_view.py: notice.state.value": NoticeState,
@@ -70,7 +70,7 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "respond/threat.py: words": (),  # constants of the file
     **dict.fromkeys(
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
-    ),  # messages() reads the names in SAS_EMOJI
+    ),  # the names in SAS_EMOJI, which messages() gathers
     # constants of the file
     "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),
     "send/commands/inbox.py: removed.state.value": InboxState,
@@ -78,7 +78,8 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "send/commands/setup.py: question": (),  # constants of the file
     "send/timeline.py: received.state.value": InboxState,
     "terminal/lazy_commands.py: name": (),  # constants of the file
-    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # messages() reads the help texts
+    # the help texts, which messages() gathers
+    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),
     "terminal/progress_bars.py: label": TransferStage,
 }
 _TRANSLATING_FUNCTIONS: Final = frozenset({"translated", "gettext", "say"})
@@ -146,7 +147,7 @@ def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
 
 
 def constant_texts(variable: TranslatedVariable) -> set[str]:
-    """Return the texts of constants that the variable can contain; no texts for a fact column."""
+    """Return the constant texts that the variable can contain; return none for a fact column."""
     if isinstance(variable.expression, ast.Attribute) and is_fact_column(variable.expression):
         return set()
     module = importlib.import_module(_module_name(variable.file))

@@ -133,7 +133,7 @@ def run_day(day: Day) -> None:
     recalled = day.send(BEN, DAN, text=TEXTS[3])
     recall_message(recalled, day.devices[BEN])
     day.fetch()
-    day.clock.skipped_time += timedelta(minutes=20)  # receipts are sent later
+    day.clock.skipped_time += timedelta(minutes=20)  # receipts are sent after a delay
     day.fetch()
     day.fetch()
     day.send(CARO, EVA, BEN, files=(photo.read_bytes(),), caption=TEXTS[5])

@@ -252,7 +252,7 @@ def test_uploads_are_stored_refused_and_listed(
 def test_in_shadow_mode_all_passes_and_is_listed(
     gate_url_and_token_file: tuple[str, Path], initial_data: Path, tmp_path: Path
 ) -> None:
-    """The gate lists accepted files as waiting; after a review, it lists them as confirmed."""
+    """The gate lists matching uploads as waiting for review, and after a review as confirmed."""
     settings = module_settings(*gate_url_and_token_file, shadow="true")
     famous = gate_handle(gate_url_and_token_file).unregistered_picture(3)
     with run_homeserver(tmp_path, initial_data, settings) as web:
@@ -268,7 +268,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(
     gate_url_and_token_file: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
-    """The gate lists accepted files as waiting; after a review, it lists them as confirmed."""
+    """Until a review confirms the claim, the gate lists matching uploads as waiting for review."""
     gate_client, famous, (web, _) = (
         gate_handle(gate_url_and_token_file),
         gate_handle(gate_url_and_token_file).unregistered_picture(),

@@ -1,4 +1,4 @@
-"""A relay refuses a replaced or missing database. A command declares PostgreSQL restored."""
+"""Tests of refusing replaced or missing databases, and of ``relay restored`` for PostgreSQL."""
 
 import json
 import signal

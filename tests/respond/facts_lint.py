@@ -81,7 +81,7 @@ def shipped_facts() -> FilesByPath:
 
 
 def lint_facts(files: FilesByPath, today: date) -> LintReport:
-    """Check the tables of facts, given as contents by path."""
+    """Check the tables of facts in ``files``, which holds the contents of each file by path."""
     try:
         tables = {name: tomllib.loads(data.decode()) for name, data in files.items()}
     except ValueError as why:

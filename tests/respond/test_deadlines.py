@@ -250,7 +250,8 @@ def test_waiting_for_the_persons_answer_extends_only_data_protection_deadlines()
         "supplied_at": began + timedelta(days=7),
     }
     (data,) = deadlines_of(sent_notice("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
-    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 month and 5 days
+    # one month, and the five days of waiting for the person's answer
+    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)
     (platform,) = deadlines_of(
         sent_notice("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG"
     )

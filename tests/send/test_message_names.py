@@ -96,7 +96,7 @@ def recall_unsent_message(ana: Person) -> None:
 
 
 def interrupt_marking(ana: Person) -> None:
-    """Mark copies for another channel, and stop after the first of them."""
+    """Begin to mark two copies for a channel other than the relay, and stop after the first."""
     copies = mark_picture_copies(
         SMALL_PICTURE, [RecipientId("x"), RecipientId("y")], None, ana.device
     )

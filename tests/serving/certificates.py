@@ -133,7 +133,8 @@ def negotiated_tls_version(
 ) -> str | None:
     """Return the TLS version negotiated with a client that trusts only this certificate.
 
-    With ``newest_version``, the client offers the versions from TLS 1.2 to this one.
+    If ``newest_version`` is given, the client offers TLS 1.2 and all later versions up to
+    ``newest_version``.
     """
     context = ssl.create_default_context(cafile=str(certificate.cert))
     if newest_version is not None:

@@ -1,4 +1,4 @@
-"""Tests of opening a relay's database read-only, while the relay runs and after it stopped."""
+"""Tests of opening a relay's database read-only, while the relay runs and after it has stopped."""
 
 import asyncio
 from pathlib import Path

@@ -103,7 +103,7 @@ def can_all_write(*people: Person) -> bool:
 
 
 def prepare_move(leader: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
-    """Start a move to another relay on the leader, and let the other devices prepare for it."""
+    """Let the leader start a move to another relay, and let the other devices prepare the move."""
     with pytest.raises(WaitsForDevices):
         move_all_devices(url, None, leader.device)
     catch_up(*others, leader)

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class MovingPeople:
-    """Ana with two devices, and two people who write to her, one at each relay."""
+    """Ana has two devices. Ben and Cleo, who write to her, are at different relays."""
 
     ana: Person
     phone: Person
@@ -106,7 +106,7 @@ def network() -> Network:
 def test_crash_of_one_device_does_not_stop_the_move_of_both(
     network: Network, crashing_name: str, crash_point_step: int
 ) -> None:
-    """The device crashes alternately while the move is prepared and while the move is signed."""
+    """One device crashes alternately while the move is prepared and while the move is signed."""
     people = MovingPeople(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def try_with_crash(turn: int) -> bool:

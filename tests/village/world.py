@@ -47,7 +47,7 @@ class Participant:
         self.compare_keys(other)
 
     def compare_keys(self, other: "Participant") -> None:
-        """Mark the other's keys as compared, after checking that both safety numbers are equal."""
+        """Check that both people see equal safety numbers, and mark the keys as compared."""
         ours = contact_by_id(own_device(self.device).person.id, other.device)
         assert ours is not None
         theirs = safety_number(ours.name, other.device)
@@ -57,7 +57,7 @@ class Participant:
     def send(
         self, photo: bytes, *to: "Participant", opens: int | None = None, days: int = 7
     ) -> PostedMessage:
-        """Send one photo to people whose names are confirmed, as the guard requires."""
+        """Send one photo. The draft confirms all recipients, so that the guard asks nothing."""
         names = tuple(RecipientId(recipient.name) for recipient in to)
         policy = MessagePolicy(self.device.clock.now() + timedelta(days=days), opens)
         draft = Draft((photo,), names, policy, confirmed=frozenset(str(name) for name in names))

@@ -148,7 +148,7 @@ def test_concurrent_posts_never_exceed_a_limit_of_shares(
 
 
 def test_fetched_messages_still_count_in_their_group(tmp_path: Path) -> None:
-    """A group must not collect thousands of shares: ending a group reads all of them."""
+    """The relay limits the shares of a group, because ending a group reads all of its shares."""
     message = SampleMessage()
 
     async def run_scenario(relay: Relay) -> None:
@@ -216,9 +216,9 @@ ATTEMPTS = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 
 
 class GroupOpenings(RuleBasedStateMachine):
-    """A message for three devices, opened and taken back in any order, compared with a model."""
+    """Opens and takes back a message for three devices, and compares the relay with a model."""
 
-    is_over = False  # whether the group was used up when an attempt was finished
+    is_over = False  # whether the group has ended because its openings are used up
 
     @initialize(opens=st.integers(1, 3))
     def post_message(self, opens: int) -> None:

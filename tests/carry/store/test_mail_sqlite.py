@@ -75,7 +75,7 @@ def test_database_file_does_not_reveal_the_order_of_arrival(
             arrival_order.index(one) + 1 == arrival_order.index(other)
             for one, other in pairwise(order)
         )
-        assert successors < 10  # 39 in the order of arrival, 1 on average in a random order
+        assert successors < 10  # it is 39 in the order of arrival, and about 1 in a random order
 
 
 def test_every_answer_waits_for_the_disk(
@@ -188,7 +188,7 @@ def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
 def test_full_disk_refuses_large_writes_and_accepts_small_ones(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """In one group of transactions, at least four of six large rows fail; a deletion succeeds."""
+    """At least four of six large writes in a group fail, but a deletion in the group succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
     runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
 

@@ -101,7 +101,7 @@ def _element_seeds() -> Iterable[bytes]:
 
 
 def _compare_keys(untrusted: bytes) -> bool:
-    """Run the comparison of two sides' keys, with the input as the other side's public key."""
+    """Compare keys with a person whose public key is the input."""
     mine, theirs = (
         ComparisonSide(DEVICE, DIGEST, shown) for shown in (x25519_public_key(_KEY), untrusted)
     )

@@ -16,7 +16,7 @@ _PAGE_URL: Final = "https://site.example/posts/1"
 
 
 def _has_valid_rules(rules: RobotsRules) -> bool:
-    """Return whether ``allows`` is True or False for a page, and True for robots.txt."""
+    """Return whether ``allows`` returns a boolean for a page, and True for robots.txt."""
     return rules.allows(_PAGE_URL) in {True, False} and rules.allows(
         "https://site.example/robots.txt"
     )

@@ -70,7 +70,7 @@ def test_police_sheet_is_filled_from_the_case() -> None:
         "What I ask for",
         "What to bring",
     ]
-    assert [gap[:11] for gap in sheet.missing] == ["[your name,"]  # the case states the rest
+    assert [gap[:11] for gap in sheet.missing] == ["[your name,"]  # the case has everything else
     assert "item 1, a screenshot or file of mine" in sheet.letter
     assert "- account @shadow" in sheet.letter
     assert "To:" not in sheet.letter

@@ -114,7 +114,7 @@ def test_watched_sightings_of_a_case_with_a_longer_name_are_not_found(owner: Cas
 
 def test_due_sightings_among_20_000_are_found_quickly(owner: CaseOwner, case_name: str) -> None:
     case = find_case(case_name, owner.device)
-    with owner.vault.transaction():  # a single one, because every transaction copies the vault
+    with owner.vault.transaction():  # only one, because each transaction copies the vault
         for number in range(1, 20_001):
             at = START + timedelta(minutes=number)
             save_watched(WatchedSighting(case.name, number, since=START, due_at=at), owner.device)

@@ -22,7 +22,9 @@ def ana() -> Person:
 
 @pytest.mark.threat("stolen-device")
 def test_sheet_written_after_a_revocation_revokes_its_own_device() -> None:
-    """No sheet is written until the relay has the new close token."""
+    """No sheet is written until the relay has the new close token. The token on the sheet then
+    closes the mailbox of the device that wrote the sheet.
+    """
     network = Network()
     ana = network.set_up_person("ana")
     add_linked_device(network, ana, "phone", "phone")

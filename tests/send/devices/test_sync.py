@@ -423,7 +423,9 @@ def test_contact_from_a_letter_is_dated_on_arrival_although_acknowledging_fails(
 
 
 def test_a_circle_never_gets_the_name_of_a_person(network: Network) -> None:
-    """A circle and a contact get the same name on different devices; letters still arrive."""
+    """The phone creates the circle "Family", and the laptop renames Ben to "Family". Syncing
+    renames the circle, and letters from Ben can still be decrypted.
+    """
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     create_or_extend_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)

@@ -165,7 +165,7 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
 
 
 def test_unproven_device_list_claims_have_no_effect(network: Network) -> None:
-    """An unauthenticated claim names a later list of Ben's, and the relay shows no key bundle."""
+    """An unproven claim says that Ben has a later list. The relay does not show his key bundle."""
     ben, phone = network["ben"], network["phone"]
     known = contact_named("ben", phone.device).person
     claimed_head = DeviceListHead(known.epoch + 7, bytes(32))

@@ -165,7 +165,7 @@ def held_tokens(person: Person) -> HeldTokens:
 def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Network,
 ) -> None:
-    """Ben has given Ana two sets of tokens. Forgetting her withdraws both sets, but not Caro's."""
+    """Ben gives Ana two sets of tokens, and then forgets her. Only Caro's tokens remain valid."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     first = held_tokens(ana)

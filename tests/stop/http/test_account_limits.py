@@ -213,7 +213,7 @@ def test_account_name_is_neither_stored_nor_logged(
         each.counted_names(_make_request(b"ana@example.org"), TokenRole.OPERATOR)
         for each in (counter, other)
     ]
-    assert names[0] != names[1]  # the names depend on the key of the process
+    assert names[0] != names[1]  # counters with different keys name an account differently
     counter.count_or_refuse(names[0], NOON)
     counter.count_refusal(names[0], NOON)
     counter_contents = repr((counter.uploads, counter.refused))

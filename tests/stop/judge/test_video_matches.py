@@ -191,8 +191,8 @@ def matches_of_frames(
 ) -> list[Match]:
     """Match an upload of ``half_second_count`` half seconds.
 
-    Each triple is a view, a frame of the upload, and the time of a matching frame of the claim (in
-    milliseconds).
+    Each of the ``triples`` consists of the number of a view, the number of a frame of the upload,
+    and the time of a matching frame of the claim in milliseconds.
     """
     near = [
         NearHash(view * half_second_count + frame, n, bits)
@@ -275,8 +275,8 @@ def matches_of_trimmed_frames(
 ) -> list[Match]:
     """Match views of an upload with frames of a claim.
 
-    Each view is a pair of an edit and the number of a half second. View n is near the frame at
-    ``times_ms[n]``.
+    For each view, ``views`` contains the name of an edit and the number of a half second, and
+    ``times_ms`` contains the time of the claim's frame that the view resembles.
     """
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     upload_views = VideoViews(tuple(range(0, 4000, 500)), (), seen)

@@ -1,9 +1,9 @@
-"""Households (the devices of one person) that move to other relays, link and lose devices.
+"""Simulate households that move to other relays, link new devices, and lose devices.
 
-They also write to each other; a seed sets the order of all steps. At the end everybody fetches, and
-then all devices of a household must be at one relay, every letter must have been decrypted, each
-device must have tokens for the current mailboxes of the devices it writes to, and every message
-must have reached the devices that were not revoked.
+A household is all devices of one person. The households also write to each other; a seed sets the
+order of all steps. At the end everybody fetches, and then all devices of a household must be at one
+relay, every letter must have been decrypted, each device must have tokens for the current mailboxes
+of the devices it writes to, and every message must have reached the devices that were not revoked.
 
 ``python -m tests.village.moving.run --runs 100`` exits with 1 if any of this fails, and prints each
 failing seed with the command that runs it again.

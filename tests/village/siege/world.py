@@ -85,7 +85,7 @@ class AttackedNetwork:
             }
 
     def copy_device(self, name: str, number: int) -> Participant:
-        """Return a second device of a person that starts with a copy of the first one's vault."""
+        """Return a second device of a person. Its vault is a copy of the first device's vault."""
         copied = self.make_person(name, f"copy {number}")
         vault = self.people[name].vault
         _fill_vault(copied.vault, vault._tables, vault._files)
@@ -106,7 +106,7 @@ def delete_mailbox(person: Participant) -> None:
 
 
 def manage_lock(person: Participant) -> None:
-    """Call every request with which a device or its recovery sheet manages the relay's lock."""
+    """Make every request with which a device or its recovery sheet manages the relay's lock."""
     home, courier = own_device(person.device).home, person.device.courier
     courier.create_lock(lock_of_device(person), home.owner)
     courier.replace_unlock_token(lock_of_device(person), home.owner)
@@ -116,7 +116,7 @@ def manage_lock(person: Participant) -> None:
 
 @cache
 def initial_state() -> InitialState:
-    """Set up all people with locks, let contacts add each other, and return the stored state."""
+    """Set up all people, let contacts add each other, create locks, and return the stored state."""
     network = AttackedNetwork(0)
     for name, url in RELAY_BY_PERSON.items():
         set_up(name, url, network.people[name].device)

@@ -1,7 +1,7 @@
-"""Tests of weeks under faults: no invariant is violated, and a seed determines the run.
+"""Tests of simulated weeks with faults: no invariant is violated, and a seed determines the run.
 
-``make test`` runs fixed seeds, and ``make nightly`` also runs ENTRENOUS_SIMULATIONS new ones. For
-more seeds, run ``python -m tests.village.sim.run --runs 200``.
+``make test`` runs fixed seeds. ``make nightly`` also runs new seeds; ENTRENOUS_SIMULATIONS sets
+their number. For more seeds, run ``python -m tests.village.sim.run --runs 200``.
 """
 
 import os
