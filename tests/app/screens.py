@@ -55,7 +55,7 @@ def readme_text() -> str:
 
 
 def save_screenshots(chosen: Collection[str], folder: Path) -> None:
-    """Walk through all states, and save screenshots of the chosen ones."""
+    """Visit every state of the app's pages, and save screenshots of the chosen states."""
     folder.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as workspace,

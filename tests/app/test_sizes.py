@@ -55,7 +55,7 @@ def test_templates_extend_the_layout_or_are_parts_with_five_exceptions() -> None
 
 
 def test_routes_are_in_the_pages_package_and_have_unique_names() -> None:
-    """A search for the name of a page's function finds only this page."""
+    """The function of each page has its own name, so a search for the name finds one page."""
     files = {route.endpoint.__module__ for route in page_routes()}
     assert all(name.startswith("entrenous.app.pages.") for name in files)
     names = [route.name for route in page_routes() if "GET" in (route.methods or ())]

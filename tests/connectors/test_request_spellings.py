@@ -41,7 +41,7 @@ SLASH_SPELLINGS = (
     *("/x%2f../", "/x/..%2f", "%5C", "/x\\..\\", "/x%5c..%5c", "///", "/.//", "%252f", "/x;y/../"),
     *("/%252e/", "/x/%252e%252e/", "%255c", "/x/..//"),
 )
-#: Text after a name in a path; a server may drop it.
+#: Endings of a name in a path. A server may ignore such an ending.
 SEGMENT_TAILS = (";", ";x", ";x=1", ";x=1;y=2", ";x,y", ";%2e", ";..", "%3b", "%3Bx", "%253b")
 #: Functions that spell a word in a way that a server may read as the same word.
 LETTER_SPELLINGS: tuple[Callable[[str], str], ...] = (

@@ -98,7 +98,7 @@ def test_invalid_on_hold_is_refused(on_hold: str) -> None:
         make_rules(["/"], on_hold)
 
 
-# The gate does not list this upload as published.
+# In this answer, the gate does not say that it has listed the upload as published.
 HELD_ANSWER = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)
 
 

@@ -29,7 +29,8 @@ def vocabulary() -> Vocabulary:
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery:
     """Return a gallery of the wanted photographs and 250 unrelated entries.
 
-    Each unrelated entry is a random mixture of changed points of other photographs.
+    Each unrelated entry consists of random points of other photographs. In each point, about a
+    tenth of the sign bits are flipped.
     """
     rng = np.random.default_rng(7)
     others = [

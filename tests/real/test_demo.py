@@ -124,7 +124,10 @@ def test_no_process_is_left_behind(folder_and_run: tuple[Path, DemoRun]) -> None
 
 
 def _session_id(stat: bytes) -> bytes:
-    """Return field 6, the session id. The bracketed field 2 may contain spaces (proc(5))."""
+    """Return the session id, which is field 6 of /proc/PID/stat (proc(5)).
+
+    Field 2 is in brackets and may contain spaces.
+    """
     return b"".join(stat.rpartition(b")")[2].split()[3:4])
 
 

@@ -18,7 +18,8 @@ from tests.stop.commands.gates import TIMEOUT_S, start_gate
 pytestmark = pytest.mark.real
 
 TRACED_CALLS = "trace=vfork,clone,clone3,fork,execve"
-# The test repeats two simultaneous uploads until a judge process starts, at most this often.
+# The test repeats two simultaneous uploads until a judge process starts. This is the most rounds
+# that it makes.
 ROUNDS_MAX = 20
 
 

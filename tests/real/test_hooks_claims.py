@@ -1,8 +1,8 @@
-"""Tests of hooks, the parts of a platform's server that ask a real gate about each upload.
+"""Tests of hooks, the parts of a platform's server that ask a gate about each upload.
 
-The WSGI, ASGI, Django and proxy hooks are tested. An unreviewed claim stops no upload of a picture,
-a confirmed claim stops uploads, and in shadow mode nothing is stopped. For Synapse, see
-test_hooks_synapse.py.
+The WSGI, ASGI, Django and proxy hooks are tested with a real gate. An unreviewed claim stops no
+upload of the claimed picture, and a confirmed claim stops uploads of the picture. In shadow mode,
+nothing is stopped. For Synapse, see test_hooks_synapse.py.
 """
 
 import json
@@ -144,7 +144,7 @@ class Gate:
         return cv2.resize(np.ascontiguousarray(piece), (512, 512), interpolation=cv2.INTER_CUBIC)
 
     def register(self, pixels: Any) -> None:
-        """Register a picture without an account."""
+        """Register a picture from a new device, which has no account."""
         with httpx.Client(timeout=60, trust_env=False) as web:
             client = RegistrationClient(self.running.url, web)
             protect_picture(
@@ -152,7 +152,7 @@ class Gate:
             )
 
     def confirm_next(self) -> list[str]:
-        """Confirm the first waiting case as a reviewer; return all cases that the gate confirms."""
+        """Confirm the first waiting case as a reviewer; return every case that this confirms."""
         case = self.running.get_json("/v1/reviews")["next"]["case"]
         answer = httpx.post(
             f"{self.running.url}/v1/reviews/{case}",
@@ -232,7 +232,7 @@ def upload(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana")
 @pytest.mark.threat("probing-registered")
 @pytest.mark.parametrize("hook", HOOKS)
 def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(hook: str, gate: Gate) -> None:
-    """The gate also refuses every further upload of an account with three refusals in an hour."""
+    """After three refusals in an hour, every further upload of the same account is refused too."""
     wait_if_hour_ends_within(90)
     famous, other = gate.unregistered_picture(), gate.unregistered_picture()
     before = set(gate.published_states())
@@ -292,7 +292,11 @@ def test_uploads_passed_in_shadow_mode_are_listed_for_removal(hook: str, gate: G
 
 @pytest.mark.threat("shadow-acts")
 def test_one_setting_puts_a_whole_gate_into_shadow_mode(tmp_path: Path) -> None:
-    """The hook is not in shadow mode. Registered and confirmed pictures pass, and are listed."""
+    """The hook itself is not in shadow mode.
+
+    Uploads of the registered picture pass before and after a reviewer confirms the claim. The gate
+    lists the uploads as published.
+    """
     (tmp_path / "gate.toml").write_text("shadow = true\n")
     with start_gate(tmp_path, "--judges", "2", "--no-slow-look") as one:
         gate = Gate(one, tmp_path / "operator.token")

@@ -210,7 +210,10 @@ def failed_try_count(ana: DeviceAtRelay) -> int:
 
 @pytest.mark.threat("stolen-device")
 def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtRelay) -> None:
-    """Each unlock by the owner uses one of ten tries, and restores all. A thief has nine tries."""
+    """The owner's unlock needs one of the ten tries, so the thief makes at most nine guesses.
+
+    The unlock then restores all ten tries.
+    """
     folder_copy = ana.copy_folder("thief")
     assert failed_try_count(ana) == 0
     for guess_count in (9, 1):
@@ -278,7 +281,7 @@ def test_changed_passphrase_locks_every_earlier_copy(ana: DeviceAtRelay) -> None
 def test_relay_is_told_of_the_new_passphrase_at_the_next_unlock(
     ana: DeviceAtRelay, error: RelayUnreachable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The relay is unreachable, or too old to know the request."""
+    """The relay cannot be told at once: it is unreachable, or too old to know the request."""
     folder_copy = ana.copy_folder("thief")
     with monkeypatch.context() as patch:
         patch.setattr(HttpCourier, "_send_request", make_failing_sender("/renew", error))
@@ -371,7 +374,7 @@ def test_right_passphrases_use_up_no_tries(ana: DeviceAtRelay) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_right_passphrase_does_not_unlock_a_revoked_device(ana: DeviceAtRelay) -> None:
-    """Neither the folder nor an earlier copy can be opened, even with a made-up relay share."""
+    """Neither the folder nor a copy of the folder opens, even with a made-up relay share."""
     folder_copy, address = ana.copy_folder("thief"), ana.find_address()
     assert address.close is not None
     ana.courier.close_mailbox(ana.url, address.mailbox, address.close)

@@ -121,8 +121,9 @@ class ProcessObserver(threading.Thread):
                     self.record_child(child, read_proc(program, "cmdline"))
 
     def record_child(self, child: int, parent_arguments: bytes) -> None:
-        """Record the arguments of a child process, and after the exec also the environment. Before
-        the exec, a child is a copy of the parent.
+        """Record the arguments of a child process, and its environment once it has called exec.
+
+        Before the exec, the child has the arguments and the environment of its parent.
         """
         arguments = read_proc(child, "cmdline")
         self.arguments.add(arguments)

@@ -155,10 +155,10 @@ def test_relay_stores_no_readable_text_identity_picture_or_key(
     evening: Evening, known_keys: set[bytes]
 ) -> None:
     stored = names_and_contents(evening.relay.folder)
-    assert b"age-encryption.org/v1" in stored  # the search covers blobs that still wait
+    assert b"age-encryption.org/v1" in stored  # waiting blobs are searched too
     with open_vault_of(evening.ana) as vault:
         (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
-    assert token_hash(sealed.withdraw_token) in stored  # the search covers the database
+    assert token_hash(sealed.withdraw_token) in stored  # the database is searched too
     assert needles_in(private_texts(evening), stored) == []
     assert needles_in([*public_identity(evening.ana), *public_identity(evening.ben)], stored) == []
     assert needles_in(picture_parts(evening), stored) == []

@@ -76,7 +76,8 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
     def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    # This call sets a flag of the name index. Undoing a message does not clear the flag.
+    # The first new message name on a device stores the record that the name index is complete.
+    # Undoing a message does not delete this record.
     new_message_name(ana.device)
     before = vault_records(ana)
     with pytest.raises(SendingUndone):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 STREAM_DELAYS = {
     "sound late": {"sound_s": 1.0},
     "picture late": {"picture_s": 1.0},
-    "one gap": {"lost_packets": range(187, 234)},  # 1 s of the 8 s (375 packets)
+    "one gap": {"lost_packets": range(187, 234)},  # 47 of 375 packets, or 1 s of 8 s
     "two gaps": {"lost_packets": [*range(125, 155), *range(250, 280)]},  # 0.64 s each
 }
 

@@ -27,9 +27,9 @@ class BytesCourier:
 
 
 def courier_method(call: str, answer_call: AnswerCall) -> Callable[..., Any]:
-    """Return a courier's method with the name ``call``, which gets its result from ``answer_call``.
+    """Return a replacement for the courier's method ``call``, which asks ``answer_call`` instead.
 
-    ``answer_call`` takes and returns blobs as bytes. The method converts streams to bytes and back.
+    ``answer_call`` takes and returns blobs as bytes. The replacement reads and writes streams.
     """
 
     def download_blob(

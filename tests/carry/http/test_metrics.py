@@ -1,4 +1,4 @@
-"""Tests of a relay's metrics: counts, the last sweep, no ids or secrets, and one path only."""
+"""Tests of a relay's metrics: the counts, the time of the last sweep, privacy and other paths."""
 
 import asyncio
 import re

@@ -377,7 +377,7 @@ def test_bug_is_500_and_logged_without_values(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
-    """The warning contains the number of days and no other fact."""
+    """The warning says by how many days the clock is ahead, and contains no other fact."""
     run_sync(expire_due(relay))
     relay.clock.advance(days=400)  # type: ignore[attr-defined]
     with serve_app(relay_app(relay)):  # type: ignore[arg-type]

@@ -78,7 +78,11 @@ def _is_well_formed(result: RecordsAndRefusals) -> bool:
 
 
 def _advances_or_ends(number_and_gap: tuple[int, int]) -> bool:
-    """Return whether the reader continues after 41 or ends at 41; numbers 38 to 41 are missing."""
+    """Return whether the next number is above 41, or the end is reached at 41.
+
+    The reader is at number 41, and three numbers before 41 were missing. The gap becomes 4 if the
+    answer has no usable hint, and 0 if the answer names the next number.
+    """
     number, missing = number_and_gap
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 

@@ -78,7 +78,10 @@ def capture_in_new_case(
 def tls_contexts(
     folder: Path,
 ) -> tuple[ssl.SSLContext, ssl.SSLContext, list[x509.Certificate]]:
-    """Return TLS contexts of a server and of a trusting client, and the server's certificates."""
+    """Return the TLS context of a server, that of a client, and the server's certificates.
+
+    The client trusts the server.
+    """
     trusted, pair = write_authority_and_certificate(folder, "localhost")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.cert, pair.key)

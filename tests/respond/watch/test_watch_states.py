@@ -65,7 +65,7 @@ def test_every_state_has_a_transition_for_every_event() -> None:
 def test_only_a_not_found_answer_leads_to_gone() -> None:
     to_gone = {key for key, after in WATCH_TRANSITIONS.items() if after is WatchState.GONE}
     assert {event for _, event in to_gone} == {WatchEvent.NOT_FOUND, WatchEvent.BUSY}
-    assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # BUSY keeps the state
+    assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # BUSY never changes the state
     assert len(to_gone) == len(WatchState) + 1
 
 

@@ -49,7 +49,7 @@ def publish_bundle(person: Person, bundle: bytes) -> None:
 
 
 def failed_query_count(owner: Person, asker: Person) -> int:
-    """Return how often ``asker`` has asked in vain for the device list of ``owner``."""
+    """Return how many times ``asker`` has failed to get the device list of ``owner``."""
     waiting = DEVICE_LIST_TO_FETCH_TABLE.load(owner.id.hex(), asker.device.vault)
     return 0 if waiting is None else waiting.tries
 
@@ -74,7 +74,8 @@ def test_another_persons_key_bundle_freezes_no_contact(network: Network, bundle_
 def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None:
     """Ben's mailbox serves Mallory's key bundle.
 
-    Its lists begin after the epoch of Ben that Ana knows, so they contradict no list of his.
+    The device lists in this bundle have higher epochs than the list of Ben that Ana knows, so they
+    do not contradict Ben's list.
     """
     ana, ben, other = (
         network["ana"],
@@ -94,7 +95,10 @@ def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None
 
 
 def test_blocked_persons_relay_is_queried_only_after_unblocking(network: Network) -> None:
-    """Cleo's message names Ben's newer list; asking for the list shows that Ana got the message."""
+    """Cleo's message to Ana and Ben names Ben's newer list.
+
+    A request for this list would show that Ana's device has received Cleo's message.
+    """
     ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)

@@ -204,7 +204,7 @@ def test_move_can_be_cancelled(network: Network) -> None:
 
 
 def test_completed_move_outranks_a_cancellation_on_another_device(network: Network) -> None:
-    """The laptop cancels the move before it receives the list with which the phone has moved."""
+    """The phone completes the move. The laptop cancels the move before it receives the new list."""
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     take_contact_changes(ana.device)
@@ -247,7 +247,7 @@ def test_mailboxes_prepared_before_a_loss_are_not_used(network: Network) -> None
     prepare_move(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    # The mailbox that the tablet prepared earlier does not count.
+    # The tablet has to prepare a new mailbox, since it prepared the old one before the loss.
     with pytest.raises(WaitsForDevices, match="tablet"):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(tablet, ana)

@@ -261,7 +261,10 @@ def test_a_recalled_copy_is_shown_as_taken_back_and_gets_no_receipt(
 def test_receipts_depend_on_trust_and_consent(
     friends: Network, trust: Trust, *, consent: bool | None
 ) -> None:
-    """Receipts go to people with compared keys and, with consent, to people known by link."""
+    """Ben's device sends receipts to people whose keys he has compared.
+
+    People whom Ben knows by link get receipts only if Ben has agreed.
+    """
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=consent)
     store_contact(known, ben.device)

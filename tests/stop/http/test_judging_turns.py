@@ -184,7 +184,7 @@ def test_at_most_one_upload_more_than_processors_is_judged_at_once(
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
     lock, inside, most = threading.Lock(), 0, 0
-    both_inside = threading.Barrier(2, timeout=20)  # each read waits for a second read
+    both_inside = threading.Barrier(2, timeout=20)  # a read waits until a second one has begun
 
     def count_concurrent_reads(untrusted_data: bytes) -> Picture:
         nonlocal inside, most

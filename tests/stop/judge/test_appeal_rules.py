@@ -114,7 +114,7 @@ def test_upload_released_on_appeal_is_not_refused_again(
     submit_appeal(decision.case, secret, jpeg(her_picture), gate_setup.platform)
     gate_setup.clock.advance(hours=-1)
     release_case(decision.case, gate_setup.platform)
-    for quality in (50, 60):  # the same upload, and a similar one
+    for quality in (50, 60):  # 50 makes the released file again, 60 a similar one
         assert (
             judge_with_secret(gate_setup, jpeg(her_picture, quality))[0].outcome
             is Outcome.LET_THROUGH

@@ -95,7 +95,7 @@ def video_showing_picture(scene: list[Rgb], other_scene: list[Rgb]) -> bytes:
 
 @pytest.fixture(scope="session")
 def uploads_by_name(voice_samples: Any, other_video: bytes) -> dict[str, bytes]:
-    """Return uploads by name: three with seconds 2 to 12 of the voice, and two without it."""
+    """Return uploads by name: three contain seconds 2 to 12 of the voice, and two do not."""
     excerpt = voice_samples[2 * RATE_HZ : 12 * RATE_HZ]
     return {
         "song": coded(excerpt, RATE_HZ, "aac", "ipod", 48_000),
@@ -272,7 +272,8 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release_case(case, gate_setup.platform)
-    assert gate_setup.platform.bank.claim(claim).disputes == 0  # a match of a part is no dispute
+    # The claim matched only a part of the video, so the release does not dispute the claim.
+    assert gate_setup.platform.bank.claim(claim).disputes == 0
     assert judge_with_dry_run(gate_setup, video_showing_picture).outcome is Outcome.LET_THROUGH
     assert look_back([claim], gate_setup.platform) == 0  # the release covers this claim
 
@@ -658,9 +659,9 @@ def test_clip_without_frames_is_judged_and_one_without_decodable_content_raises(
 def test_confirming_a_still_does_not_confirm_a_film(
     gate_setup: GateSetup, registered_film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """The claim contains another person's video and one added frame.
+    """Somebody registers another person's video with one added frame.
 
-    A reviewer confirms a still: the added frame, or a changed frame of the video.
+    A reviewer then confirms a picture: the added frame, or a changed frame of the video.
     """
     added = skimage.data.rocket()
     added_bits = fingerprint(picture(added)).bits

@@ -79,8 +79,8 @@ def judge_and_scan(gate_setup: GateSetup, pixels: Any) -> str:
 def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The uploaded page contains the registered picture. Later, the same page may contain another
-    picture, so a person reviews each upload of the page.
+    """The upload is a page that shows the registered picture. Another version of the page may show
+    a different picture, so the gate holds every upload of the page for review.
     """
     protection = gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
@@ -150,7 +150,8 @@ def test_deferred_scan_gathers_a_flood_into_one_item(her_picture: Any) -> None:
 
 def test_only_accepted_uploads_get_a_deferred_scan(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture, parts=False)
-    for data in (jpeg(her_picture), jpeg(her_picture)[:400]):  # held: one matches, one is truncated
+    # The gate holds the first upload because it matches, and the second because it is truncated.
+    for data in (jpeg(her_picture), jpeg(her_picture)[:400]):
         assert judge_upload(data, gate_setup.platform).outcome is Outcome.HOLD
     assert not run_next_deferred_scan(gate_setup.platform)
     assert gate_setup.platform.reviews.count_due_work().slow_looks == 0

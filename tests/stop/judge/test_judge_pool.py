@@ -159,7 +159,7 @@ def test_idle_judge_that_was_killed_fails_no_upload(pid_file: Path) -> None:
 def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
     new_event_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    """The gate may notice that a killed judge's pipe is closed before it notices the exit."""
+    """When a judge is killed, the gate may notice the closed pipe first, and the exit later."""
     judge = "import time; print('R', end='', flush=True); time.sleep(600)"
 
     async def run_in_event_loop() -> None:

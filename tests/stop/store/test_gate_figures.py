@@ -164,7 +164,7 @@ def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.Fixt
 
 
 def test_undecryptable_uploads_are_counted(gate: DatabaseGate) -> None:
-    """Uploads that are stored unencrypted, or without bytes, need no key."""
+    """Uploads that are stored unencrypted, or without bytes, need no key and are not counted."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
         queue = ReviewQueue(gate.engine, gate.clock, cipher=UploadCipher(keys))

@@ -161,7 +161,7 @@ class EventGenerator:
         )
 
     def _late_requests(self, system: SystemState, index: int) -> Iterator[LabelledState]:
-        """Yield the late arrival of a copy of each sent post, open or finish request.
+        """For each request that was sent (post, open or finish), yield the late arrival of a copy.
 
         Arrivals that do not change the relay's rows are left out.
         """

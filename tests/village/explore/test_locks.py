@@ -48,7 +48,8 @@ from tests.village.explore.relay import RowStates
 pytestmark = pytest.mark.slow
 
 EVENT_COUNT = 12
-#: Guesses alternate between these two. The relay recognises a repeated guess by its bytes.
+#: Every new guess differs from the previous one: the guesses alternate between these two requests.
+#: The relay recognises a repeated guess by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 
@@ -137,20 +138,22 @@ class LockModel:
     ) -> None:
         """Check that the rules followed the state table, and record the transition."""
         if refused is WrongToken:
+            # Only guesses are made with an outdated token. The refusal changes nothing.
             assert (action.split(maxsplit=1)[0], after) == (
                 "guess",
                 before,
-            )  # the guess used an outdated token
+            )
             return
         if action.startswith("guess") and before and before.asked == GUESSES[int(action[-1])]:
             assert after == before  # a repeated guess is answered again and not counted
             return
         state, event = lock_state(before), _event(action, before)
         if (state, event) in LOCK_REFUSALS:
+            # If the mailbox is missing, the relay reports only that.
             assert refused in (
                 LOCK_REFUSALS[state, event],
                 NoSuchMailbox,
-            )  # a missing mailbox is reported first
+            )
             assert after == before
         elif action != "close" or before is not None:
             assert lock_state(after) is LOCK_TRANSITIONS[state, event]

@@ -52,7 +52,7 @@ class Oracle:
     checks_held: int = 0
     drafts: dict[MessageId, Draft] = field(default_factory=dict)
     groups: dict[EnvelopeId, Group] = field(default_factory=dict)
-    # The relay's URL and the time.
+    # The URL of the relay that accepted the envelope, and the time of the relay's answer.
     accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)
     withdrawn: set[EnvelopeId] = field(default_factory=set)
     attempts: dict[EnvelopeId, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -157,7 +157,7 @@ class Oracle:
     def check_shown_message(
         self, host: Host, before: ReceivedMessage, text: str | None, start: "OpeningStart"
     ) -> None:
-        """Check a shown message; ``before`` is its state when its opening started."""
+        """Check a shown message; ``before`` is the message as it was when the opening started."""
         draft = self.drafts.get(before.id)
         if draft is not None and text != draft.text_or_caption:
             self.report_once(f"{host.name}: {before.name} reads otherwise than it was written")
@@ -184,7 +184,11 @@ class Oracle:
     # --- the end --------------------------------------------------------------------------------
 
     def check_final_state(self, now: datetime) -> None:
-        """Check, after the last fault and the last fetch, that all messages have arrived."""
+        """Check the state after the last fault and the last fetch.
+
+        Nothing waits to be sent, and no copy that was taken back is still there. Every other copy
+        has arrived, unless it was refused or has expired.
+        """
         for host in self.hosts.values():
             for table in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
                 if host.vault.memory_store.keys(table):

@@ -42,7 +42,10 @@ def recode_jpeg(pixels: Pixels, quality: int = 60) -> Pixels:
 
 
 def largest_error_px(registration: Registration, truth: np.ndarray) -> float:
-    """Return the largest error in found pixels, at grid points that the found picture shows."""
+    """Return the largest error of the alignment at the points of a grid, in found pixels.
+
+    Points that lie outside the found picture are left out.
+    """
     width, height = registration.sent_size
     grid = np.stack(np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9)), -1)
     seen = apply_homography(truth, grid.reshape(-1, 2))
