@@ -142,7 +142,7 @@ def run_in_shared_folder(program: str, shared: Path) -> str:
     sys.platform != "linux", reason="elsewhere, the library is loaded from a private folder"
 )
 def test_a_library_planted_by_another_local_user_is_not_loaded(tmp_path: Path) -> None:
-    """The program also writes nothing to the shared folder while it loads the library."""
+    """Loading the library also writes nothing to the shared folder."""
     assert run_in_shared_folder(REPLACE_LIBRARY_PROGRAM, tmp_path) == "1.0.18 []"
 
 

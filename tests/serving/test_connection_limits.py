@@ -21,8 +21,6 @@ from tests.serving.test_buffered_requests import (
     FakeTransport,
 )
 
-# Sockets are enabled because an event loop opens a pair of them to wake itself up.
-
 PUT_HEAD = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
 
 

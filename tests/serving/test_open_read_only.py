@@ -9,8 +9,6 @@ from entrenous.serving.host_checks import open_read_only
 from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
-# Sockets are enabled because an event loop opens a pair of them to wake itself up.
-
 
 def count_mailboxes(database: Path) -> int:
     with open_read_only(database) as rows:

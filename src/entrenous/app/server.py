@@ -98,7 +98,8 @@ def _make_state(settings: Settings, login: Login, events: ChangeEvents) -> AppSt
         jobs.keep_only_running_vault_jobs()
         events.publish()
 
-    # The answers are hidden at once. The rest is cleared later, when no running work can add to it.
+    # When the vault is locked, the person's answers are hidden at once. The rest is cleared later,
+    # when no running work can add to it.
     vault.on_open, vault.on_lock, vault.on_close = (
         start_after_unlock,
         login.hide_answers,

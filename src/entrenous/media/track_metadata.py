@@ -196,7 +196,7 @@ _HEAD_BYTES: Final = 1 << 16
 
 
 def _vorbis_fields(data: bytes) -> Iterator[Field]:
-    """Yield the fields of Xiph's comment header, from the first page or block that contains one."""
+    """Yield the fields of Xiph's comment header, searched for in the first 64 KiB."""
     head = data[:_HEAD_BYTES]
     for name, kind in _KIND_BY_VORBIS_KEY.items():
         for found in re.finditer(rb"(?i)(?<=[\0-\x20])" + name + rb"=([^\0]{1,200})", head):

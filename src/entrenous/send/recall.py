@@ -170,8 +170,8 @@ def _record_recall_and_queue_note(
         COPY_DELIVERY_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
         if copy.departure is SendState.TRIED and status is None:
             device.vault.put(UNCONFIRMED_RECALL, copy.envelope.hex(), b"")
-        # This includes copies that the relay says it never got or refused: relays can lie, and such
-        # a copy may still be in transit.
+        # The recipient is notified even if the relay says that it refused or never got the copy:
+        # relays can lie, and the copy may still be in transit.
         tell = may_advance_ratchets(device) and (left or opened is not False)
         note = _queue_recall_note(message, copy, device) if tell else None
     return _RecalledCopy(copy.to, opened, note)
@@ -180,8 +180,8 @@ def _record_recall_and_queue_note(
 def retry_recalls(device: Device) -> None:
     """Retry the recalls of copies that were still in transit, or whose relays were unreachable.
 
-    A relay is no longer asked if it has not known the copy for an hour, or has been unreachable for
-    so long that the copy has expired there.
+    A relay is no longer asked if, an hour after the recall, it still does not know the copy, or if
+    it has been unreachable for so long that the copy has expired there.
     """
     copies = list[CopyDelivery]()
     for key in device.vault.keys(UNCONFIRMED_RECALL):

@@ -69,7 +69,7 @@ def load_command(name: str, entry: ListedCommand) -> Any:
 def add_help_translation(command: Any) -> Any:
     """Make a command and all its subcommands print their help in the person's language.
 
-    Return the same command. The help of functions and options is translated when it is printed.
+    Return the same command. The help of commands and options is translated when it is printed.
     """
     print_help = command.format_help
 

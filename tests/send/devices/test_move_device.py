@@ -128,7 +128,7 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(network: Netw
     ana, ben = network["ana"], network["ben"]
     before = mailbox_address_of(ana)
     move_and_unlock(ana)
-    # Ben's relay withholds his letters.
+    # Ben's relay withholds the letters to him.
     with ben.courier.replace_calls(waiting_envelopes=lambda *_: []):
         for day in range(3):
             ben.send(SMALL_PICTURE, ana)

@@ -80,7 +80,7 @@ def test_pictures_are_only_on_the_fourth_page(content: ReportContent) -> None:
 
 
 def page_contents(pdf: bytes) -> list[bytes]:
-    """Return the uncompressed content streams that show text, in the order of the file."""
+    """Decompress the content streams that show text; return them in the order of the file."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

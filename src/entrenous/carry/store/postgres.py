@@ -41,7 +41,7 @@ BEGIN_STATEMENT: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DATABASE_WAIT_S_MAX: Final = 12.0  # requests wait this long for a database that is restarting
 _RECONNECT_INTERVAL_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
-#: Returns a position in the write-ahead log: everything that a transaction can see is before it.
+#: Returns the log's end. What the current transaction can see was logged before this position.
 _LOG_POSITION_QUERY: Final = "SELECT pg_current_wal_insert_lsn()::text"
 #: Writes an empty record to the log. Committing it synchronously flushes everything before it.
 _FLUSH_LOG_STATEMENT: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
@@ -235,7 +235,7 @@ class PostgresConnection:
                 return connection
 
     def _connect_both(self) -> psycopg.Connection[Any]:
-        """Open two connections, the second one for flushes.
+        """Open two connections, first the one for flushes.
 
         If either fails, close both, so that the two always belong to the same run of the server.
         """

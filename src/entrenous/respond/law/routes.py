@@ -428,7 +428,7 @@ def is_copyright_unsure(route: Route, situation: Situation) -> bool:
 
 
 def cannot_reach_chat_copy(route: Route, situation: Situation) -> bool:
-    """Return whether the route stops new uploads, but cannot remove the picture from the chat."""
+    """Return whether the picture is in a chat from which the route cannot remove it."""
     return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is WhetherCovered.NO
 
 
