@@ -28,7 +28,7 @@ class MaliciousCourier:
 
     @contextmanager
     def replace_calls(self, **tricks: Trick) -> Iterator[None]:
-        """Replace the calls with these names by tricks, until the ``with`` block ends."""
+        """Until the ``with`` block ends, answer each named call with its trick."""
         assert all(hasattr(self._honest, name) for name in tricks)
         before, self._tricks = self._tricks, {**self._tricks, **tricks}
         try:

@@ -74,7 +74,7 @@ def test_openings_after_the_thousandth_are_not_counted() -> None:
 
 
 def test_finished_attempt_cannot_be_repeated() -> None:
-    """Somebody with a copy of the device's disk may repeat an attempt later. The relay refuses this
+    """If somebody with a copy of the device's disk repeats a finished attempt, the relay refuses the
     request and counts no further opening.
     """
     relay, message = new_relay(), SampleMessage()
