@@ -74,8 +74,8 @@ def test_openings_after_the_thousandth_are_not_counted() -> None:
 
 
 def test_finished_attempt_cannot_be_repeated() -> None:
-    """If somebody with a copy of the device's disk repeats a finished attempt, the relay refuses the
-    request and counts no further opening.
+    """If somebody with a copy of the device's disk repeats a finished attempt, the relay refuses it
+    and counts no further opening.
     """
     relay, message = new_relay(), SampleMessage()
     run(create_mailbox_and_post(relay, message, 2))
