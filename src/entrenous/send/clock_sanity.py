@@ -20,11 +20,11 @@ def now_in_whole_seconds(device: Device) -> datetime:
 
 
 def contentless_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
-    """Return the expiry of a letter without content (no message, but for example a hello) at a
-    relay that keeps letters for ``keep_days``.
+    """Return the expiry of a letter that brings no message (such as a hello), at a relay that
+    keeps letters for ``keep_days``.
 
-    It is before the relay's limit, by one day or by half of ``keep_days`` if that is shorter, so
-    that a clock that is off by a few hours does not matter.
+    The expiry is before the relay's limit: by one day, or by half of ``keep_days`` if that is
+    shorter. So a clock that is off by a few hours does not matter.
     """
     taken = timedelta(days=keep_days)
     return now_in_whole_seconds(device) + taken - min(timedelta(days=1), taken / 2)
@@ -51,10 +51,11 @@ _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The reading of the clock at the last fetch.
+    """The latest reading of the clock that was recorded: at a fetch, or during the set-up.
 
-    ``odd_since`` is the time of an implausible jump. ``believed`` is the reading before the jump,
-    which is trusted for the first hour after it; None if no earlier reading is known.
+    After an implausible jump, ``odd_since`` is the first reading after it, and ``believed`` is the
+    earlier of the readings before and after it. For one hour, ``believed`` is used in place of the
+    clock. If the clock is plausible, both are None.
     """
 
     at: datetime
@@ -68,7 +69,7 @@ class ClockReading:
             return replace(self, at=now)
         if odd is not None and now < odd:
             base = self.believed or now  # the clock was set back, perhaps to the right time
-        # Everything that was in transit has expired by then, so the exact time no longer matters.
+        # After a jump of this length, everything that was in transit would count as expired.
         if abs(now - base) > MAX_TIME_IN_TRANSIT:
             return ClockReading(now, now, min(base, now))
         return ClockReading(now)
@@ -78,7 +79,10 @@ _CLOCK_READING_RECORD: Final = OwnRecord("clock", ClockReading)
 
 
 def record_clock(device: Device) -> None:
-    """Record the clock; called at each fetch."""
+    """Record the clock's reading at a fetch or during the set-up.
+
+    A reading is stored at most once an hour, except after a jump.
+    """
     seen, now = _CLOCK_READING_RECORD.load(device.vault), device.clock.now()
     after = ClockReading(now) if seen is None else seen.next_reading(now)
     is_changed = seen is None or (after.odd_since, after.believed) != (
@@ -90,15 +94,18 @@ def record_clock(device: Device) -> None:
 
 
 def is_clock_implausible(device: Device) -> bool:
-    """Return whether the clock jumped by more than a month, at this or an earlier fetch of the
-    last hour. The clock of a device that was off for that long is trusted again after an hour.
+    """Return whether the clock jumped by more than 31 days since the reading recorded last, or at
+    a fetch within the last hour.
+
+    So after a device was off for more than 31 days, its clock is trusted again an hour after the
+    first fetch.
     """
     return _current_clock_reading(device).odd_since is not None
 
 
 def time_certainly_passed(device: Device) -> datetime:
-    """Return the latest time that has certainly passed: now, or the reading before an
-    implausible jump. Use it for anything that cannot be undone.
+    """Return the latest time that has certainly passed: now, or after an implausible jump the
+    earlier of the readings before and after it. Use this time for anything that cannot be undone.
     """
     seen = _current_clock_reading(device)
     return seen.at if seen.odd_since is None else seen.believed or _UNIX_EPOCH

@@ -77,7 +77,7 @@ def other_recipients(
 
 
 def other_recipients_in_words(names: Sequence[str]) -> str:
-    """Return the sentence that says who else has the message and would get a reply to it."""
+    """Return the words that say who else got the message, given the other recipients' names."""
     known = [name for name in names if name != STRANGER_LABEL]
     strangers = len(names) - len(known)
     if known:

@@ -1,5 +1,5 @@
-"""The start of most commands: send queued items, fetch, and report changed keys. Also has the
-sentences that say what recalls cannot do.
+"""The first step of many commands: fetch letters, send the outbox, and print notices, for example
+about changed keys. Also the sentences that say what a recall cannot do.
 """
 
 from typing import Final
@@ -21,7 +21,8 @@ from entrenous.terminal.output import hint, hint_problems_except_unreachable
 
 
 def fetch_and_print_notices(device: Device) -> EntrenousError | None:
-    """Fetch, and print notices. Returns our own relay's error, if the fetch failed.
+    """Fetch letters, and print notices. If the fetch fails, for example because our own relay does
+    not answer, print the error and return it.
 
     Raises:
         DeviceWithoutRelay.

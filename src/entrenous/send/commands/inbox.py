@@ -183,7 +183,8 @@ def open_received_message(
     after it, by your program. Files that you write to a folder can't be taken back.
     """
     with opened_device(context) as device:
-        # Its error is ignored: a message that was opened before can be opened without the relay.
+        # If this fetch fails, go on: a message that was opened before can be opened without the
+        # relay.
         fetch_and_print_notices(device)
         received = find_received_message(message, device)
         if _is_unopened(received):  # for an opened message, receipts were decided before
@@ -235,7 +236,7 @@ def _write_message_files(
 
     def must_files_stay() -> bool:
         """Return whether the files stay after an error: the message was shown completely, and its
-        openings are unlimited or this one was counted.
+        openings are unlimited or this opening was counted.
         """
         kept = before.opens is None
         return printed and (kept or find_received_message(message, device).views > before.views)
@@ -267,7 +268,7 @@ def _write_message_files(
 def _ask_about_receipts(message: ReceivedMessage, device: Device) -> None:
     """Ask once whether a sender whose keys were not compared (known by link) gets receipts.
 
-    Without a terminal, print how to decide.
+    Without a terminal, decide for no receipts, and print the command that changes this.
     """
     sender = sender_without_receipt_choice(message.sender, device)
     if sender is None:
@@ -326,7 +327,11 @@ def message_file_path(message: str, number: int, media_type: str, out: Path) -> 
 def _print_opened(
     text: str | None, places: list[Path], about: dict[str, object], *, as_json: bool
 ) -> None:
-    """Print the text before the vault deletes it, so that a crash does not lose it unread."""
+    """Print the text and the paths of the files.
+
+    If openings are limited, this happens before the message is deleted from the vault, so that a
+    crash does not lose the text unread.
+    """
     if as_json:
         files = [str(path) for path in places]
         answer = {"files": files, "text": text, "kept": about["opens"] is None}

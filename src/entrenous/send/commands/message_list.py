@@ -46,7 +46,8 @@ AllOption = Annotated[
 class PersonFilter:
     """The people whose messages are listed.
 
-    Contacts are compared by id, other people by the name in the list.
+    A person is recognised by id, or by the name in the list, since the list also names people who
+    are not contacts.
     """
 
     people: frozenset[PersonId]
@@ -104,9 +105,11 @@ def select_messages(
     *,
     everything: bool,
 ) -> MessageList[ListedT]:
-    """Return all messages if ``everything``, else the ``last`` newest if given. Otherwise return
-    the newest few, and of the older ones those for which ``waits`` is true. The order stays: oldest
-    first.
+    """Return all messages if ``everything``, or only the newest ``last`` messages if ``last`` is
+    given.
+
+    If neither is given, return the newest 20, and those of the older ones for which ``waits`` is
+    true. The order stays: oldest first.
     """
     if everything:
         return MessageList(tuple(messages), 0)
@@ -163,7 +166,8 @@ def current_people_names(device: Device) -> PeopleNames:
 def _message_json(
     message: ReceivedMessage, names: PeopleNames, device: Device
 ) -> dict[str, object]:
-    # scripts see a single state for all messages that cannot be opened any more
+    # For scripts, "state" is "expired" for each message that cannot be opened any more, unless it
+    # was taken back; "why" has the exact state.
     over = message.state in ENDED_STATES[1:]
     state = InboxState.EXPIRED if over else message.state
     reactions = [
@@ -202,7 +206,7 @@ def print_message(message: dict[str, object]) -> None:
 
 
 def print_other_recipients(message: dict[str, object], indent: str = "") -> None:
-    """Print the other recipients, according to the sender; a reply goes to them too."""
+    """Print who else got the message, according to its sender."""
     also = message["also"]
     if not isinstance(also, list) or not also:
         return

@@ -349,7 +349,9 @@ def _contact_json(contact: Contact) -> dict[str, object]:
 
 
 def _protocol_difference(contact: Contact, device: Device) -> str:
-    """Return "newer" or "older" if their program is too new or too old for ours, else ""."""
+    """Return "newer" or "older" if the contact's program is too new or too old for ours; otherwise
+    an empty text.
+    """
     match protocol_mismatch_error(contact, device):
         case None:
             return ""

@@ -155,7 +155,8 @@ def send(
         tuple(map(read_nonempty_file, files or ())), text, caption, size, undo
     )
     with name_file_on_error(files or ()), opened_device(context) as device:
-        fetch_and_print_notices(device)  # sealing does not need our relay
+        # If this fetch fails, go on: sealing does not need our relay.
+        fetch_and_print_notices(device)
         policy = MessagePolicy(
             rounded_expiry(days, device), 1 if once else None, may_export=allow_export
         )
@@ -254,8 +255,8 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
         )
         flushed = flush_outbox(device, sent.add)
     if flushed.problems:
-        # A refusal is reported only now; an unreachable relay will be reported again by the next
-        # command.
+        # If there is a refusal, raise it, since no later command reports it. The next command
+        # reports an unreachable relay again.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
         hint_problems_except_unreachable(
             problem for problem in flushed.problems if problem is not first
@@ -299,8 +300,8 @@ def make_undo_wait(
     sleep_s: Callable[[float], None] = time.sleep,
     ticks_s: Callable[[], float] = time.monotonic,
 ) -> Callable[[datetime], bool]:
-    """Return a function that waits until a time, with a bar that says how to undo; Ctrl-C or
-    ``check`` ends it.
+    """Return a function that waits until a time, with a bar that says how to undo. Ctrl-C ends the
+    wait, and so does an exception from ``check``.
 
     The system clock is read only at the start, since it may be set meanwhile.
     """

@@ -1,5 +1,5 @@
 """``entrenous setup``: make a new device, or link this one to another. Both sides of linking are
-here; ``entrenous device add`` uses them, too.
+here; ``entrenous device add`` runs that of the old device.
 """
 
 import sys
@@ -143,7 +143,7 @@ _OLD_DEVICE_SHOWS_SAME_QUESTION: Final = translatable(
 def link_on_old_device(
     sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json: bool
 ) -> None:
-    """Run the old device's side, from the code to the new device's first letter.
+    """Run the old device's side of linking, from the code to the new device's first letter.
 
     Raises:
         MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DeviceWithoutRelay, LinkEnded,
@@ -194,11 +194,11 @@ def link_on_new_device(
     *,
     as_json: bool,
 ) -> None:
-    """Run the new device's side, from the code to its first letters.
+    """Run the new device's side of linking, from the code to this device's first letters.
 
     ``lock`` gives the relay of the new mailbox a share of the key of this device's vault. This
-    happens before the device is on a device list and before it has the master key, so that revoking
-    it later really makes the vault unreadable.
+    happens before this device is on a device list and before it has the master key, so that a later
+    revocation really makes the vault unreadable.
 
     Raises:
         BadLinkCode, BadName, LinkEnded, LinkPicturesDifferOnNewDevice, RelayUnreachable.
@@ -288,7 +288,7 @@ def _poll_until_state(
 def wait_for_first_letter(side: OldDeviceLinkInProgress, device: Device) -> OldDeviceLinkInProgress:
     """Fetch until the new device's first letter arrives or time runs out.
 
-    The device is already on the list, so errors are only printed as hints.
+    The new device is already on the list, so an error of a fetch is only printed as a hint.
     """
     try:
         return _fetch_until_first_letter(side, device)

@@ -77,10 +77,11 @@ _TRIAL_FRAMES_MAX: Final = 360
 _FRAMES_PER_STEP: Final = 8  # frames given to each copy's encoder at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
 _SURVEY_SHARE_OF_PREPARING_TIME: Final = 0.2
-# encoding's share of the time for trying two qualities; comparing both takes the rest
+# encoding's share of the time for trying two qualities; comparing the trial copies with the
+# original takes the rest
 _ENCODING_SHARE_OF_TRIAL_TIME: Final = 0.8
-# seconds for which a mark's strength is reused; each pixel's strength is the minimum over its
-# neighbourhood, so a little motion does no harm
+# seconds for which a mark's strength is reused; each pixel's strength is that of the smoothest
+# place around it, so a little motion does no harm
 _MARK_STRENGTH_REUSE_S: Final = 0.05
 
 
@@ -102,9 +103,9 @@ class ClipOriginal:
 class _FrameForAllCopies:
     """A frame, and the data that all copies of it share.
 
-    A node is a point in time at which a new pattern of the mark begins. A frame lies between two
-    nodes. The shared data are the local strength of the mark and, for each of the two nodes, its
-    number, its weight and the camera's motion since the node.
+    A node is a point in time that has its own pattern of the mark. A frame blends the patterns of
+    the two nodes around it. The shared data are the local strength of the mark and, for each of the
+    two nodes, its number, its weight and the camera's motion from the node to the frame.
     """
 
     frame: Frame

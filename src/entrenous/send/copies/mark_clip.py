@@ -60,7 +60,7 @@ _COPIES_PER_BATCH_MAX: Final = 12
 _SOUND_SHARE_OF_PREPARING_TIME: Final = 0.05  # the sound's share of the time for preparing a clip
 _FRAMES_MEDIA_INDEX: Final = 0  # index of the frames among the message's media
 _SOUND_MEDIA_INDEX: Final = 1
-_NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a stored file until the first copy is made
+_NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a file that is not stored yet
 # Limit for the pixels of one frame, summed over all encoders. Each pixel takes 105 bytes of memory.
 _PIXELS_IN_ALL_ENCODERS_MAX: Final = 8_000_000
 
@@ -77,7 +77,7 @@ def mark_clip_copies(
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, ClipTooLongWithSound,
         DamagedClip, ClipTooSmallToMark.
-        UnsupportedSoundCodec, DamagedSound: its sound track cannot be read.
+        UnsupportedSoundCodec, DamagedSound: the clip's sound track cannot be read.
     """
     original, sound = prepare_clip_with_sound(untrusted_data, device)
     recording = _make_copy_recorder(original, sound, device)
@@ -112,11 +112,11 @@ class ClipSound:
 def prepare_clip_with_sound(
     untrusted_data: bytes, device: Device, reached: ProgressCallback = ignore_progress
 ) -> tuple[ClipOriginal, ClipSound | None]:
-    """Prepare a clip and its sound track (None if silent); ``reached`` is called with the
+    """Prepare a clip and its sound track (None if there is none); ``reached`` is called with the
     progress, from 0 to 1.
 
-    The sound is prepared first, so that an error in it is reported before the frames are decoded,
-    which may take an hour.
+    The sound is prepared first, so that an error in the sound is reported before all frames are
+    decoded, which can take long.
 
     Raises:
         NoVideoFound: the file is not a clip; raised before its sound is read.
@@ -157,7 +157,9 @@ def make_clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and o
 
 
 def clip_ledger_entry_without_files(original: ClipOriginal) -> SentClip:
-    """Return the ledger's entry for a clip, before any file of it is stored or copied."""
+    """Return the ledger's entry for a clip, without the blobs of its stored files and without
+    copies.
+    """
     return SentClip(
         original=_NOT_STORED_BLOB,
         survey=_NOT_STORED_BLOB,
@@ -202,11 +204,11 @@ def _copies_per_batch(original: ClipOriginal, room_bytes: int) -> int:
 
 
 def read_clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
-    """Read and prepare a clip's sound track; None if it is silent.
+    """Read and prepare a clip's sound track; return None if the clip has none.
 
     Raises:
-        UnsupportedSoundCodec: its codec is not supported, so that copies would be silent.
-        ClipTooLongWithSound: it is too long, including inserted silences.
+        UnsupportedSoundCodec: the sound's codec is not supported, so copies would be silent.
+        ClipTooLongWithSound: the sound is too long, including inserted silences.
         DamagedSound.
     """
     try:
@@ -229,7 +231,7 @@ def read_clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
 def _refuse_long_sound(sound: Sound) -> None:
     """Raise SoundTooLong if the sound, including inserted silences, is too long.
 
-    Otherwise a leaked copy could not be read again to trace it.
+    A copy with a longer sound could not be read again, so a leaked copy could not be traced.
     """
     if len(sound) + sound.timing.silent_samples > SOUND_LENGTH_S_MAX * sound.rate_hz:
         raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
@@ -272,7 +274,7 @@ class MessageClip:
                 yield (made,)
 
     def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        """Store the original, and the data for tracing it by its sound alone."""
+        """Store the original, its measurements, and the data for tracing it by its sound alone."""
         (made,) = copies
         kept = device.vault.store_file(self.original.source)
         surveyed = device.vault.store_file(pack(self.original.survey))

@@ -59,8 +59,8 @@ class PictureOriginal:
     """A picture about to be sent: its samples, what marking needs, and the secret of its dither.
 
     ``dither_stream`` is expanded from the secret ``dither``, and ``colours`` are the separated
-    samples; both are made once for all copies. ``look`` has the features by which the ledger finds
-    the original of a leak; it is computed while the first copies are made.
+    samples; both are made once for all copies. ``look`` gives the features by which the ledger
+    finds the original of a leak; another thread may still be computing them.
     """
 
     source: bytes
@@ -129,7 +129,8 @@ def prepare_original(
     """Decode a picture in the sandbox, scale it down if requested, and measure where marks can
     hide.
 
-    Its features are computed in another thread; or, with ``sparing``, first, to save memory.
+    Another thread computes the picture's features. With ``sparing``, this thread computes them
+    first, which saves memory.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
@@ -167,7 +168,9 @@ def new_mark_seed(device: Device) -> Secret:
 
 
 def write_picture_copy(original: PictureOriginal, seed: Secret) -> bytes:
-    """Return one marked copy as a file: no metadata, the original's format, size and colours."""
+    """Return one marked copy as a file without metadata, with the original's size and colours, and
+    in the original's format (HEIC becomes JPEG).
+    """
     return _write_copy_on_canvas(original, seed, new_copy_canvas(*original.prepared.layout.full))
 
 
@@ -176,8 +179,8 @@ def write_picture_copies(
 ) -> Generator[tuple[MarkedCopy, ...], None, None]:
     """Make copies in the order of their seeds, on all processors; yield batches of finished ones.
 
-    A seed is taken when a worker is free, and workers wait for the caller, so memory does not grow
-    with the number of copies.
+    Only a few copies are made ahead of the caller, so memory does not grow with the number of
+    copies.
     """
     workers = pool_size(original.picture.pixel_count)
     free_canvases = SimpleQueue[CopyCanvas]()  # one canvas per worker, reused
@@ -200,7 +203,8 @@ def write_copies_per_recipient(
     seeds: Sequence[tuple[Secret, ...]],
     done: Callable[[PictureOriginal], None],
 ) -> Generator[tuple[MarkedCopy, ...], None, None]:
-    """For each recipient, yield their copies of all pictures, made on all processors.
+    """For each recipient, yield their copies of all pictures, made on as many processors as the
+    memory allows.
 
     ``seeds`` has one seed per picture for each recipient. Apart from the originals, memory holds
     one unfinished copy per worker and a few finished ones. ``done`` is called with the original of
@@ -253,7 +257,9 @@ def _key_stream_of_mark(picture: Picture, seed: Secret) -> bytes:
 def picture_ledger_entry(
     original: PictureOriginal, source_blob: BlobId, copies: tuple[Copy, ...]
 ) -> SentPicture:
-    """Return the ledger's entry for one picture; ``source_blob`` is its file in the vault."""
+    """Return the ledger's entry for a picture; ``source_blob`` is the original's file in the
+    vault.
+    """
     return SentPicture(
         original=source_blob,
         fingerprint=fingerprint(original.picture),
@@ -287,7 +293,7 @@ class MessagePictures:
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MarkedCopy, ...], None, None]:
-        marking.add(0)  # shows the progress bar before the first is done
+        marking.add(0)  # shows the progress bar before the first copy is done
         seeds = [tuple(new_mark_seed(device) for _ in self.originals) for _ in range(people)]
         return write_copies_per_recipient(
             self.originals, seeds, lambda one: marking.add(len(one.source))
@@ -306,7 +312,8 @@ class MessagePictures:
 def prepare_message_pictures(
     files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: ByteCounter
 ) -> MessagePictures:
-    """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
+    """Prepare pictures; each item of ``files`` is a picture's place in the message and its content.
+    ``preparing`` counts the bytes of prepared pictures.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.

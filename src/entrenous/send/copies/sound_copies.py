@@ -106,7 +106,7 @@ class MessageSound:
             return (MarkedCopy(seed, data, sha256(data)),)
 
         seeds = (new_mark_seed(device) for _ in range(people))
-        marking.add(0)  # shows the progress bar before the first is done
+        marking.add(0)  # shows the progress bar before the first copy is done
         with closing(ordered_results(make_copy, seeds, sound_pool_size(self.sound))) as made:
             for one in made:
                 marking.add(len(self.source))

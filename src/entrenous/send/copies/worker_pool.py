@@ -18,14 +18,16 @@ _JOBS_PER_WORKER: Final = (
     2  # jobs taken per worker: one in progress, and one that waits or is finished
 )
 _BATCH_JOBS_MAX: Final = 16  # finished jobs, at most, that are yielded together
-_KEPT_FREE_BYTES: Final = 1 << 30  # by a process that only makes copies, and then ends
+# bytes of freed memory that a process may keep if it only makes copies, and then ends
+_KEPT_FREE_BYTES: Final = 1 << 30
 # pixels of all copies in progress where everything has to fit into 400 MB
 _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX: Final = 20_000_000
 
 
 def pool_size(pixels: int, *, sparing: bool = False) -> int:
-    """Return how many workers may work at once on pictures of this size: one per processor, or
-    fewer if they do not fit into memory. A ``sparing`` caller uses less memory.
+    """Return how many workers may work at once on pictures with this many pixels: one per
+    processor, or fewer if so many pictures do not fit into memory. ``sparing`` sets a lower limit
+    for the memory.
     """
     at_once = _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX if sparing else _PIXELS_IN_PROGRESS_MAX
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -63,10 +65,11 @@ def ordered_batches(
     workers: int,
     batch: int = _BATCH_JOBS_MAX,
 ) -> Generator[tuple[ResultT, ...], None, None]:
-    """Yield the results of ``work`` in order. Each batch has all results that are ready.
+    """Yield the results of ``work`` in order, in batches of those that are ready: at least one, and
+    at most ``batch``.
 
-    A job is taken when a worker is free. A job's exception is raised in its place; jobs in progress
-    are then finished, and waiting ones cancelled.
+    At most two jobs per worker and one batch are taken ahead of the caller. A job's exception is
+    raised in its place; jobs in progress are then finished, and waiting ones cancelled.
     """
     waiting = deque[Future[ResultT]]()
     jobs = iter(jobs)

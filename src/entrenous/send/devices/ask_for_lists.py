@@ -1,4 +1,4 @@
-"""Fetch device lists that are named in letters and unknown here, at most three times a day."""
+"""Fetch device lists that letters name and this device lacks, each at most three times a day."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -73,7 +73,7 @@ def fetch_named_lists(device: Device) -> None:
     """Fetch the lists that were named; lists whose relay does not answer are tried again next time.
 
     A blocked person's relay is not queried, since that would reveal when and from where this device
-    is used. Named lists are kept until the person is unblocked.
+    is used. The heads that were named stay recorded until the person is unblocked.
     """
     for key in DEVICE_LIST_TO_FETCH_TABLE.keys(device.vault):
         waiting = DEVICE_LIST_TO_FETCH_TABLE.load(key, device.vault)
@@ -155,7 +155,7 @@ def _handle_fork(
     fork: ForkedDeviceList, waiting: DeviceListToFetch, contact: Contact, device: Device
 ) -> None:
     """Stop sending to the contact if the contact signed both contradictory lists. If a letter only
-    named the other list, report it once.
+    named the other list, report the contradiction once.
     """
     with device.vault.transaction():
         if fork.facts:
@@ -194,8 +194,9 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
 def _count_failed_fetch(waiting: DeviceListToFetch, contact: Contact, device: Device) -> None:
     """Count a failed attempt to get a list.
 
-    The last failure is reported; the person's next letter starts the count again. For our own list,
-    another person's claim alone is not reported.
+    The third failure is reported. The count starts again when a letter names a list that has
+    priority over this one (``DeviceListToFetch.fetch_priority``). If only somebody else named a
+    newer list of ours, the report says that two views differ, and not that a list is withheld.
     """
     tried = replace(waiting, asked_at=now_in_whole_seconds(device), tries=waiting.tries + 1)
     with device.vault.transaction():

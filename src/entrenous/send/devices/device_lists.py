@@ -114,8 +114,8 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
     """Store the evidence of a fork (two contradictory lists), and stop sending to this person; call
     it in a transaction.
 
-    Only the evidence of the first fork is stored; later ones add nothing. A fork of our own lists
-    is only reported.
+    Only the first fork of a person's lists is stored and reported. If our own lists are forked,
+    nobody is frozen.
     """
     person, head = fork.facts.get("person"), fork.facts.get("head")
     if not isinstance(person, bytes) or not isinstance(head, DeviceListHead):
@@ -139,7 +139,9 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
 
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
-    """Unfreeze a contact whose keys have been compared."""
+    """Delete the evidence of a fork, since the contact's keys have been compared. Return the
+    unfrozen contact, which the caller has to store.
+    """
     DEVICE_LIST_FORK_TABLE.drop(contact.person.id.hex(), device.vault)
     return replace(contact, forked=False)
 
@@ -185,11 +187,12 @@ def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device
 
 
 def accept_contact_bundle(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
-    """Update a contact from a newer key bundle and store it; call it in a transaction.
+    """Update a contact from a newer key bundle, and store the contact. Call this function in a
+    transaction.
 
     Devices that left the list are forgotten, and the change is reported once. Trust becomes
-    "unknown" if the bundle's history does not include the list that we know. A contact whose lists
-    contradict each other (a fork) stays unchanged.
+    "unknown" if the bundle's history does not reach back to the newest list that we know. A contact
+    whose lists contradict each other (a fork) stays unchanged.
 
     Raises:
         BadKeyBundle, OutdatedDeviceList, AddressOnThisMachine.
@@ -380,8 +383,8 @@ def _update_linked_devices(
 def _replace_tokens_after_loss(
     before: DeviceList, after: DeviceList, person: Person, device: Device
 ) -> None:
-    """If a device was lost, replace those close tokens of our mailboxes that it knows, and abandon
-    the mailboxes prepared for a move.
+    """If a device was lost, replace the close tokens of this device's mailboxes, which the lost
+    device may know, and abandon the mailboxes prepared for a move.
     """
     known = {was.device for was in before.revoked}
     if any(was.device not in known and was.kind is _REASON_LOST for was in after.revoked):

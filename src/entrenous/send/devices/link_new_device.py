@@ -149,7 +149,8 @@ def poll_new_device(new: NewDeviceLinkInProgress, device: Device) -> NewDeviceLi
     """Process the next message, if one has arrived.
 
     Raises:
-        LinkNotCompleted: time ran out, or a message was out of order or invalid.
+        LinkNotCompleted: time ran out, the old device ended the linking, or a message was out of
+            order or invalid.
         RelayUnreachable.
     """
     try:
@@ -172,10 +173,10 @@ def confirm_on_new_device(new: NewDeviceLinkInProgress) -> NewDeviceLinkInProgre
 
 
 def reject_on_new_device(new: NewDeviceLinkInProgress, device: Device) -> None:
-    """Record the user's answer that the devices show different pictures.
+    """End linking, since the user says that the devices show different pictures.
 
-    The error also says how to check the old device, since an attacker in the middle may already be
-    on its list.
+    The error also says how to check the old device's list, since the device of an attacker in the
+    middle may already be on that list.
 
     Raises:
         LinkPicturesDifferOnNewDevice: always.
@@ -197,7 +198,7 @@ def end_on_new_device(new: NewDeviceLinkInProgress, device: Device) -> None:
     try:
         device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
     except EntrenousError:
-        return  # the mailbox is empty, and accepts nothing after ten minutes
+        return  # the mailbox stays, and accepts nothing after ten minutes
 
 
 def _process_next_message(new: NewDeviceLinkInProgress, device: Device) -> NewDeviceLinkInProgress:

@@ -69,8 +69,9 @@ LinkMessage = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 class NewDeviceOffer:
     """The new device's keys, its mailbox, and the token that deletes that mailbox.
 
-    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is the user's name for the new
-    device, known to their own devices only; if None, the old device chooses one.
+    ``mldsa65_hash`` (32 bytes) is the hash of the new device's ML-DSA-65 key. ``name`` is the
+    user's name for the new device, known to their own devices only; if it is None, the old device
+    chooses a name.
     """
 
     ed25519: bytes
