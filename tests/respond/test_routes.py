@@ -238,7 +238,7 @@ def test_hours_are_named_only_if_they_run_from_notice_to_removal(
     assert bool(hours) is ("hours" in why)
 
 
-def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
+def test_where_no_verified_route_reaches_a_chat_a_help_line_comes_first() -> None:
     ranking = rank_routes(case_with_sightings(situation_in("PK"), SightingReach.PRIVATE))
     assert ranking.first is None
     assert route_ids(ranking) == [
@@ -247,6 +247,18 @@ def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
     ]  # a hash bank does not reach the copy in the chat; it only stops later uploads
     assert "check with a help line" in ranking.others[1].notes
     assert ranking.why.startswith("A help line comes first")
+    assert "is sure to reach a copy in a chat" in ranking.why
+
+
+def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
+    ranking = rank_routes(
+        case_with_sightings(situation_in("JP", intimate=False), SightingReach.PUBLIC)
+    )
+    assert ranking.first is None
+    assert route_ids(ranking) == ["jp-platform"]
+    assert not ranking.others[0].route.verified
+    assert ranking.why.startswith("A help line comes first")
+    assert "no route for this case has been checked" in ranking.why
 
 
 def test_without_an_applicable_route_a_help_line_comes_first() -> None:

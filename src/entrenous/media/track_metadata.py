@@ -27,7 +27,7 @@ class FieldKind(StrEnum):
     PERSON = translatable("Name of a person")
     PROGRAM = translatable("Program")
     WORDS = translatable("Words")
-    SMALL_PICTURE = translatable("A small picture inside, perhaps of the uncut one")
+    SMALL_PICTURE = translatable("A small preview, perhaps of the picture before it was cropped")
     MAKER = translatable("Notes of the camera's maker")
     OTHER = translatable("Further data")
 

@@ -34,7 +34,7 @@ class NoBreachLaw(NotFound):
     """
     Entrenous knows no law for this place that requires an organisation to report a breach to an
     authority. There may still be such a law: ask the person who handles data protection for you. If
-    the case names no place, say where the organisation is: --place DE
+    the case names no place, say where the organisation is: entrenous case about NAME --place DE
     """
 
 

@@ -72,16 +72,15 @@ class StampRefused(Unreachable):
 
 class NoAuthorityAnswered(Unreachable):
     """
-    None of the stamp authorities issued a stamp: {why}. Your evidence is safe without a stamp. Try
-    again when this device is online.
+    None of the stamp authorities issued a stamp: {why}. Your evidence is safe without a stamp. Make
+    sure that this device is online, and try again later.
     """
 
 
 class StampPostponed(Unreachable):
     """
-    No stamp authority could be reached ({why}). Your evidence is safe, and case {name} is noted as
-    waiting for a stamp. To stamp its evidence when this device is online: entrenous evidence stamp
-    {name}
+    No stamp was issued ({why}). Your evidence is safe, and case {name} is noted as waiting for a
+    stamp. To stamp its evidence later, when this device is online: entrenous evidence stamp {name}
     """
 
 

@@ -350,7 +350,8 @@ class SourceRefused(Refused):
 class BadPage(Malformed):
     """
     The source {name} sent a page that is not in the expected form ({why}). Earlier pages are
-    stored. The next fetch continues from there.
+    stored, and the next fetch continues after them. If this happens again, tell those who run the
+    source.
     """
 
 

@@ -41,8 +41,8 @@ _INVITE_LINK_PREFIX: Final = "entrenous:"
 
 class NoAddressGiven(Refused):
     """
-    Paste the link or the address that you were given. If you have neither, choose a messenger that
-    you already use. Nothing was changed.
+    The field for the link or address is empty. Nothing was changed. Paste the link or the address
+    that you were given. If you have neither, choose a messenger that you already use.
     """
 
 
@@ -99,8 +99,8 @@ def prefill_person_form(invitation: Invitation, request: Request) -> None:
 
 
 async def show_join_form(request: Request, words: str = "", status: int = 200) -> Response:
-    """Ask for the link or the address. A device that already has a relay is sent to the page for
-    changing relays.
+    """Ask for the link or the address. If this device already has a relay, redirect to the page for
+    moving to another relay.
     """
     if await run_in_vault(request, has_relay):
         return redirect_to(request, "move")
@@ -123,7 +123,8 @@ async def start_joining_relay(request: Request) -> Response:
         identity = join_relay(invitation.relay_url, device)
         if state.vault.unlocked is None:
             raise VaultLocked
-        with suppress(Unreachable):  # otherwise the lock is made at the next unlock
+        # if the relay does not answer, the lock is made at the next unlock
+        with suppress(Unreachable):
             state.vault.unlocked = lock_at_first_relay(state.vault.unlocked, device)
         state.mail.start()
         return RelayJoinOutcome(

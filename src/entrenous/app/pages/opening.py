@@ -64,7 +64,7 @@ class ViewOnceMessage:
 class ShownAlready(Refused):
     """
     This message has already been shown. A message that can be opened only once is not stored, so it
-    cannot be shown again.
+    cannot be shown again. If you did not see it, ask the sender to send it again.
     """
 
 
@@ -83,7 +83,7 @@ def routes() -> list[Route]:
 
 
 async def start_opening(request: Request) -> Response:
-    """Open a message: the relay is asked for its half of the key."""
+    """Open a message. This asks the relay for its share of the key."""
     question = await _ask_or_store_receipt_choice(request)
     if question is not None:
         return question
@@ -100,12 +100,12 @@ async def start_opening(request: Request) -> Response:
 
 
 def _leave_encrypted(_number: int, _file: object, _fill: object) -> None:
-    """Leave the files encrypted; the page requests each one."""
+    """Leave the files encrypted. The page requests each file when it shows the file."""
 
 
 async def _ask_or_store_receipt_choice(request: Request) -> Response | None:
-    """Ask once, before the first opening, whether somebody known by link gets receipts; store the
-    answer. Return the question, or None once it is answered.
+    """Ask once, before the first opening, whether somebody known by link gets receipts, and store
+    the answer. Return the page with the question, or None if no question is left.
     """
     name, answer = find_message_name(request), typed_text(await read_form(request), "receipts")
 
@@ -140,7 +140,7 @@ async def serve_file(request: Request) -> Response:
     page_files, key = state_of(request).page_files, ("message", name, number)
 
     def read_unless_cached(device: Device) -> ContentFile | None:
-        if find_received_message(name, device).key is None:  # it can no longer be opened
+        if find_received_message(name, device).key is None:  # the message can no longer be opened
             page_files.forget_files_of(name)
         return None if page_files.find(key) else stored_file(name, number, device)
 

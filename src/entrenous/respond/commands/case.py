@@ -162,7 +162,7 @@ def open_(
     consent: ConsentOption = "",
     safe: SafeOption = None,
     watched: WatchedOption = None,
-    breach_: Annotated[
+    breach: Annotated[
         bool, typer.Option("--breach", help="It got out of your own organisation's systems.")
     ] = False,
     aware_at: Annotated[
@@ -175,7 +175,7 @@ def open_(
         raise typer.BadParameter(
             translated("--from-trace opens a new case: leave out the name of a case")
         )
-    if aware_at is not None and not breach_:
+    if aware_at is not None and not breach:
         raise typer.BadParameter(translated("--aware-at goes with --breach"))
     refuse_two_stdin_options(platform=platform, consent=consent)
     situation = _situation_from_options(
@@ -193,7 +193,7 @@ def open_(
             )
         except SomebodyUnder18:  # nothing is stored, but the organisation's deadline runs
             with suppress(NoBreachLaw):
-                if breach_:
+                if breach:
                     hint(
                         unstored_breach_deadline_text(
                             situation.places, aware_at or SystemClock().now()
@@ -205,7 +205,7 @@ def open_(
     )
     representative = _representative_from_options(for_somebody_else, consent, context)
     with opened_device(context) as device:
-        since = (aware_at or device.clock.now()) if breach_ else None
+        since = (aware_at or device.clock.now()) if breach else None
         if name is None:
             trace = None if from_trace is None else find_trace(from_trace, device)
             with device.vault.transaction():
@@ -341,9 +341,7 @@ def breach(
         datetime | None, time_option("When you became aware of it, in UTC or with its offset.")
     ] = None,
     notified: Annotated[bool, typer.Option("--notified", help="You told the authority.")] = False,
-    people_notified: Annotated[
-        bool, typer.Option("--told", help="You told the people concerned.")
-    ] = False,
+    told: Annotated[bool, typer.Option("--told", help="You told the people concerned.")] = False,
     at: Annotated[datetime | None, time_option("When you told them; now if left out.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -354,10 +352,10 @@ def breach(
         with device.vault.transaction():
             if aware_at is not None:
                 record_breach(name, aware_at, device)
-            if notified or people_notified:
+            if notified or told:
                 moment = at or device.clock.now()
                 record_breach_notified(
-                    name, moment, device, notified=notified, people_notified=people_notified
+                    name, moment, device, notified=notified, people_notified=told
                 )
         case, now = find_case(name, device), device.clock.now()
         if case.breach is None:

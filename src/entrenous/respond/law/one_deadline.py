@@ -122,7 +122,8 @@ def count_deadline(
         return counted
     named_place, law_place = place_in_words(place), place_in_words(where)
     elsewhere = translated(
-        "The clocks and holidays of {own} count, whose law it is, not those of {asked}."
+        "This law is that of {own}, so the clocks and holidays of {own} count, not those of "
+        "{asked}."
     ).format(own=law_place, asked=named_place)
     return replace(counted, calculation=(elsewhere, *counted.calculation))
 

@@ -59,9 +59,13 @@ _NONE_VERIFIED_TEXT: Final = translatable(
     "A help line comes first here, because no route for this case has been checked at its "
     "official text yet; it can tell you which of these routes apply."
 )
+_NONE_REACHES_CHAT_TEXT: Final = translatable(
+    "A help line comes first here, because no route for this case that has been checked at its "
+    "official text is sure to reach a copy in a chat; it can tell you what else you can do."
+)
 _ONLY_COPYRIGHT_TEXT: Final = translatable(
     "A help line comes first here, because the only route for this case that has been "
-    "checked is copyright: it needs that you took the picture, and your name may reach "
+    "checked is copyright: it requires that you took the picture, and your name may reach "
     "the uploader."
 )
 _NO_ROUTE_TEXT: Final = translatable(
@@ -111,8 +115,10 @@ def routes_for(
     )
     if not ranked:
         return RouteRanking(None, (), translated(_NO_ROUTE_TEXT))
-    if not ranked[0].route.verified or cannot_reach_chat_copy(ranked[0].route, situation):
+    if not ranked[0].route.verified:
         return RouteRanking(None, ranked, translated(_NONE_VERIFIED_TEXT))
+    if cannot_reach_chat_copy(ranked[0].route, situation):
+        return RouteRanking(None, ranked, translated(_NONE_REACHES_CHAT_TEXT))
     if is_copyright_unsure(ranked[0].route, situation):
         return RouteRanking(None, ranked, translated(_ONLY_COPYRIGHT_TEXT))
     first = ranked[0]
@@ -270,7 +276,9 @@ def _why_not_by_maker(route: Route, situation: Situation) -> str:
 def _why_not_by_person_shown(route: Route, situation: Situation) -> str:
     stranger = route.depicted_only and situation.depicts_me is False and not situation.on_behalf
     return (
-        translated("only for the person in the picture, or who acts for them") if stranger else ""
+        translated("only for the person in the picture, or for somebody who acts for them")
+        if stranger
+        else ""
     )
 
 
