@@ -85,7 +85,8 @@ def test_output_says_that_clocks_and_holidays_of_the_laws_country_count(
 ) -> None:
     _, out = run_law_deadline("in-it-3-2-b", *RECEIVED_EVENT, "--country", "DE")
     assert out.splitlines()[0].strip() == (
-        "This law is that of India, so the clocks and holidays of India count, not those of Germany."
+        "This law is that of India, so the clocks and holidays of India count, not those of "
+        "Germany."
     )
 
 
