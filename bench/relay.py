@@ -35,7 +35,7 @@ if __package__ in {None, ""}:
 
 from bench.load import ejabberd
 from bench.load.bare import bare_cycles_per_s, disk_scan_mb_s
-from bench.load.blobs import blob_speed, resident_mb
+from bench.load.blobs import blob_speed, peak_resident_mb
 from bench.load.cycles import Cycles, drive, percentile
 from bench.load.in_process import group_commit_cycles_per_s
 from bench.load.processor import cpu_s
@@ -138,7 +138,7 @@ def rss_of_two_gb() -> float:
     """Return the most memory that a relay takes while a blob of 2 GB passes through it, in MB."""
     with tempfile.TemporaryDirectory(dir=_scratch()) as made, relay(Path(made) / "relay") as own:
         blob_speed(own.url, _GB2)
-        return resident_mb(own.process)
+        return peak_resident_mb(own.process)
 
 
 def _peer(folder: Path, seconds: float) -> Cycles:

@@ -43,16 +43,18 @@ def blob_speed(url: str, size: int) -> tuple[float, float]:
             connection.sendall(block)
         _expect(connection.recv(65536), b"201")
         up = size / (time.perf_counter() - began) / 1e6
-        return up, _fetched(connection, blob, fetch, size, block)
+        return up, _fetch_blob(connection, blob, fetch, size, block)
 
 
-def resident_mb(process: int) -> float:
+def peak_resident_mb(process: int) -> float:
     """Return the most memory that a process has had in RAM, in MB of 1,000 KiB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(one.split()[1]) / 1000 for one in lines if one.startswith("VmHWM:"))
 
 
-def _fetched(connection: socket.socket, blob: str, fetch: bytes, size: int, block: bytes) -> float:
+def _fetch_blob(
+    connection: socket.socket, blob: str, fetch: bytes, size: int, block: bytes
+) -> float:
     began = time.perf_counter()
     connection.sendall(
         f"GET /v1/blobs/{blob} HTTP/1.1\r\nHost: relay\r\nEntrenous-Protocol: 2\r\n"

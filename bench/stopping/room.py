@@ -47,7 +47,7 @@ from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _PAGE: Final = 100_000
 _CLAIMS: Final = 2_000
-_WINDOWED: Final = 20
+_CLAIMS_WITH_WINDOWS: Final = 20
 _UPLOADS: Final = 2_000
 _WINDOWS: Final = 500
 _SHARDS: Final = (1, 2, 4)
@@ -111,18 +111,20 @@ def measure_database(url: str | None) -> dict[str, float]:
         sizes = [_size(engine)]
         bank.register(*(_claim(number, 0) for number in range(_CLAIMS)))
         sizes.append(_size(engine))
-        bank.register(*(_claim(_CLAIMS + number, _WINDOWS) for number in range(_WINDOWED)))
+        bank.register(
+            *(_claim(_CLAIMS + number, _WINDOWS) for number in range(_CLAIMS_WITH_WINDOWS))
+        )
         sizes.append(_size(engine))
         for number in range(_UPLOADS):
             reviews.record_upload(_upload(number), None)
         sizes.append(_size(engine))
-        last = _CLAIMS + _WINDOWED * (_WINDOWS + 1)
+        last = _CLAIMS + _CLAIMS_WITH_WINDOWS * (_WINDOWS + 1)
         news_ms = 1e3 * _median(lambda _: bank.entries(last), 200)
         engine.dispose()
     plain, windows, uploads = (after - before for before, after in pairwise(sizes))
     return {
         "claim_bytes": round(plain / _CLAIMS),
-        "claim_with_windows_bytes": round(windows / _WINDOWED),
+        "claim_with_windows_bytes": round(windows / _CLAIMS_WITH_WINDOWS),
         "upload_bytes": round(uploads / _UPLOADS),
         "news_ms": round(news_ms, 3),
     }

@@ -59,7 +59,7 @@ class Row:
         return not self.right and self.wrong == 0
 
 
-def sent_at(photo: str, size: Size, seed: int, count: int = RECIPIENTS) -> Sent | None:
+def send_at_size(photo: str, size: Size, seed: int, count: int = RECIPIENTS) -> Sent | None:
     """Send a photograph to ``count`` people; return None if it is not available at this size."""
     try:
         original = PHOTOGRAPHS[photo].file_at(size)
@@ -68,7 +68,7 @@ def sent_at(photo: str, size: Size, seed: int, count: int = RECIPIENTS) -> Sent 
     return send(original, people(count), f"{photo} {size} {seed}")
 
 
-def traced(cell: Cell, sent: Sent) -> Row:
+def leak_and_trace(cell: Cell, sent: Sent) -> Row:
     """Leak one copy, chosen at random, and trace it."""
     rng = cell.rng()
     who = str(rng.choice(list(sent.copies)))

@@ -19,7 +19,7 @@ from bench.attacks.save import load
 from bench.photographs import BY_SIZE, PHOTOGRAPHS, Size, TooSmall
 from bench.tracing.collusion import Merged, merged
 from bench.tracing.copies import Quality, quality
-from bench.tracing.grid import Cell, Row, sent_at, traced
+from bench.tracing.grid import Cell, Row, leak_and_trace, send_at_size
 from bench.tracing.null import Scene, one_leak, scene
 from bench.tracing.peers import PeerRow, Sending, compared, installed
 from entrenous import watermark
@@ -72,11 +72,11 @@ def grid_of(photo: tuple[str, Size], names: Sequence[str], seed: int, folder: Pa
     file = folder / f"{photo[0]} {photo[1].value}.jsonl"
     kept = {row.attack: row for row in kept_rows(file, Row)}
     todo = [name for name in names if name not in kept]
-    sent = sent_at(*photo, seed) if todo else None
+    sent = send_at_size(*photo, seed) if todo else None
     if sent is not None:
         with file.open("a") as rows:
             for name in todo:
-                kept[name] = traced(Cell(*photo, name, seed), sent)
+                kept[name] = leak_and_trace(Cell(*photo, name, seed), sent)
                 rows.write(f"{json.dumps(asdict(kept[name]))}\n")
                 rows.flush()
     return [kept[name] for name in names if name in kept]
@@ -104,7 +104,7 @@ def peers_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[P
 
 def merged_of(photo: tuple[str, Size], seed: int) -> list[Merged]:
     """Trace every merge of one photograph's copies."""
-    sent = sent_at(*photo, seed)
+    sent = send_at_size(*photo, seed)
     return [] if sent is None else list(merged(*photo, sent, seed))
 
 

@@ -123,7 +123,7 @@ def test_move_to_the_current_relay_is_refused(relays: TwoRelays, run_command: Ru
     assert relays.lock_relay_url() == relays.urls["old"]
 
 
-def test_lock_that_did_not_follow_moves_with_the_next_command(
+def test_next_command_moves_a_lock_that_was_left_at_the_old_relay(
     relays: TwoRelays, run_command: RunCommand
 ) -> None:
     run_command("device", "offline", "--hours", "2")

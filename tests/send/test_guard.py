@@ -242,7 +242,7 @@ def test_a_message_stopped_by_the_guard_stores_nothing(friends: Network) -> None
         send_message(draft(ana, "ben"), ana.device)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == before
-    assert fetch_messages(friends["ben"].device).came == 0
+    assert fetch_messages(friends["ben"].device).letters_received == 0
 
 
 def test_an_unknown_recipient_raises_instead_of_a_warning(friends: Network) -> None:

@@ -221,7 +221,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
         ben.open_newest()
     flush_outbox(ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].is_confirmed_by_relay
-    assert fetch_messages(ben.device).came == 0  # Ben's device read the letter before
+    assert fetch_messages(ben.device).letters_received == 0  # Ben's device read the letter before
     assert ben.open_newest().files
 
 

@@ -144,7 +144,7 @@ def test_an_error_of_one_relay_does_not_affect_messages_at_another(
         assert ana.send(SMALL_PICTURE, ben).devices == {"ben": 1}
         ben.send(SMALL_PICTURE, ana)
         fetched = fetch_messages(ana.device)
-    assert fetched.came > 0
+    assert fetched.letters_received > 0
     assert {type(problem) for problem in fetched.problems} == {type(error)}
     assert (ana.received_count(), ben.received_count(), caro.received_count()) == (1, 1, 1)
 
@@ -314,7 +314,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_only_that_contact(
             ana.send(SMALL_PICTURE, dan)
         assert ben.received_count() == 1
         # The picture waits behind the hello, the letter that introduces Ana to Dan.
-        assert fetch_messages(dan.device).came == 0
+        assert fetch_messages(dan.device).letters_received == 0
     assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received_count() == 1

@@ -72,7 +72,7 @@ def is_stopped_by_crash(work: Callable[[Device], object], person: Person, crash_
     return not run_until_crash(work, person.device, crash_point, changes=())
 
 
-def has_no_undecryptable_letters(*people: Person) -> bool:
+def received_no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
@@ -104,7 +104,7 @@ def test_crash_of_the_old_device_while_linking_links_the_new_device_or_nothing(
             assert ana.open_newest().files
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
-        assert has_no_undecryptable_letters(ana, ben, new)
+        assert received_no_undecryptable_letters(ana, ben, new)
         return not has_crashed
 
     assert count_crashes_until_success(try_with_crash) > size(3, 20)
@@ -136,10 +136,10 @@ def test_new_device_that_crashes_while_linking_works_or_can_be_revoked(network: 
                     f"crash point {crash_point}"
                 )
                 assert new.open_newest().files
-            assert has_no_undecryptable_letters(new)
+            assert received_no_undecryptable_letters(new)
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
-        assert has_no_undecryptable_letters(ana, ben)
+        assert received_no_undecryptable_letters(ana, ben)
         return not has_crashed
 
     assert count_crashes_until_success(try_with_crash) > size(3, 10)
@@ -176,7 +176,7 @@ def test_revocation_is_completed_or_can_be_repeated_after_a_crash(network: Netwo
         if turn % size(2, 5) == 0:
             assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}, f"crash point {crash_point}"
             assert ana.open_newest().files
-        assert has_no_undecryptable_letters(ana, ben)
+        assert received_no_undecryptable_letters(ana, ben)
         return not has_crashed
 
     assert count_crashes_until_success(try_with_crash) > size(2, 8)

@@ -63,7 +63,7 @@ def network() -> Network:
     return network
 
 
-def has_no_undecryptable_letters(*people: Person) -> bool:
+def received_no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
@@ -75,7 +75,7 @@ def test_linked_devices_share_contacts_and_know_each_other(network: Network) -> 
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
     assert len(contact_named("ana", ben.device).person.devices) == 2
     assert [one.name for one in contacts(ana.device)] == ["ben"]
-    assert has_no_undecryptable_letters(ana, phone, ben)
+    assert received_no_undecryptable_letters(ana, phone, ben)
 
 
 def test_each_device_receives_its_own_copy(network: Network) -> None:
@@ -95,7 +95,7 @@ def test_each_device_sends_under_its_owners_name(network: Network) -> None:
     assert ben.received_count() == 2
     assert {one.sender_name for one in received_messages(ben.device)} == {"ana"}
     assert {one.state for one in received_messages(ben.device)} == {InboxState.WAITING}
-    assert has_no_undecryptable_letters(ana, phone, ben)
+    assert received_no_undecryptable_letters(ana, phone, ben)
 
 
 def test_message_reaches_the_device_that_is_not_revoked(network: Network) -> None:
@@ -123,7 +123,7 @@ def test_devices_linked_by_different_devices_exchange_tokens(network: Network) -
     catch_up(ben, tablet, ana, ben)
     ben.send(SMALL_PICTURE, ana)
     assert tablet.received_count() == 1
-    assert has_no_undecryptable_letters(ana, tablet, phone, ben)
+    assert received_no_undecryptable_letters(ana, tablet, phone, ben)
 
 
 def test_devices_exchange_tokens_although_the_linking_device_is_lost(network: Network) -> None:
@@ -152,7 +152,7 @@ def test_devices_exchange_tokens_although_the_linking_device_is_lost(network: Ne
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("note_class", [SharedContact, SharedForgottenContact, SharedBlock])
-def test_sync_note_about_ones_own_person_blocks_no_device(
+def test_sync_letter_that_names_its_own_person_blocks_no_device(
     network: Network, note_class: type
 ) -> None:
     """A stolen watch sends a note with the latest possible date; then the watch is revoked."""

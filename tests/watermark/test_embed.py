@@ -28,14 +28,14 @@ def psnr_db(copy: Pixels, pixels: Pixels) -> float:
     return 10.0 * math.log10(255.0**2 / error)
 
 
-def test_every_photograph_keeps_its_psnr(photographs: dict[str, Any]) -> None:
+def test_marked_copy_of_each_photograph_has_the_intended_psnr(photographs: dict[str, Any]) -> None:
     for sent in photographs.values():
         least = lowest_copy_psnr_db(max(sent.pixels.shape))
         assert least - 0.05 <= psnr_db(sent.copy, sent.pixels) <= 55.0
 
 
 @pytest.mark.slow
-def test_an_enlarged_photograph_keeps_its_higher_psnr(chelsea: Any) -> None:
+def test_marked_copy_of_a_large_photograph_has_a_higher_psnr(chelsea: Any) -> None:
     large = np.ascontiguousarray(chelsea.pixels.repeat(6, axis=0).repeat(6, axis=1))
     rng = np.random.default_rng(1)
     size = large.shape[1], large.shape[0]

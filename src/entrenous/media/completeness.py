@@ -1,6 +1,7 @@
-"""Check before decoding that a picture or clip is complete, by the lengths and markers in the file.
+"""Check that a picture or clip is complete.
 
-A truncated JPEG is found even if an end marker was appended to it.
+The lengths and markers in the file are checked before decoding. A JPEG is also checked while it is
+decoded, so that a truncated JPEG is found even if an end marker was appended to it.
 """
 
 import contextlib
@@ -108,7 +109,7 @@ def _scan_boxes(
 def _check_tiff(data: bytes) -> None:
     """Check that the first directory is complete (TIFF 6.0, section 2).
 
-    The header has its position, which is often at the end of the file.
+    The directory is often at the end of the file; the header contains its position.
     """
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     at = int.from_bytes(data[4:8], order)
@@ -167,8 +168,8 @@ class JpegOutline:
     """A JPEG's frame and scans (ITU-T T.81, B.2.2 and B.2.3).
 
     ``frame`` is the frame's marker, or 0. ``components`` are the announced component numbers, and
-    ``sharp`` are those of them whose mean values (DC) have full precision. ``end`` is the position
-    of the end marker.
+    ``sharp`` are the numbers of the components whose mean values (DC) have full precision.
+    ``scans`` is the number of scans. ``end`` is the position of the end marker.
     """
 
     frame: int
@@ -215,11 +216,12 @@ def jpeg_outline_of(untrusted_data: bytes) -> JpegOutline:
 
 
 def load_complete_jpeg(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -> Any:
-    """Load a JPEG, which ``open_jpeg`` opens as Pillow's ``JpegImageFile``, if no pixel is made up.
+    """Load a JPEG, and refuse it if its data ends before its last pixel.
 
-    This is verified if there is one sequential scan, which nearly all cameras write. In a
-    progressive file, :func:`complete_jpeg_outline_of` has checked the coarse scans; data missing in
-    later scans only reduces sharpness.
+    ``open_jpeg`` opens the file as Pillow's ``JpegImageFile``. The last pixel is checked if there
+    is one sequential scan, which nearly all cameras write. In a progressive file,
+    :func:`complete_jpeg_outline_of` has checked the coarse scans; data missing in later scans only
+    reduces sharpness.
 
     Raises:
         IncompletePicture: the data ends before the picture does.
@@ -323,8 +325,8 @@ def clip_container_of(untrusted_data: bytes) -> str:
 
     Raises:
         NoVideoFound: the file does not begin like any supported container.
-        IncompleteClip: its structure extends past its end.
-        DamagedClip: its structure contradicts itself.
+        IncompleteClip: the file's structure extends past its end, or its ``moov`` box is missing.
+        DamagedClip: the file's structure contradicts itself.
     """
     if untrusted_data.startswith(_EBML_ID):
         _check_ebml_elements(untrusted_data)

@@ -58,7 +58,7 @@ class FetchResult:
     sent.
     """
 
-    came: int
+    letters_received: int
     problems: tuple[EntrenousError, ...]
 
 

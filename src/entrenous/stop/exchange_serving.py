@@ -189,7 +189,7 @@ def unix_seconds_of_changes(numbers: Sequence[int], exchange: ExchangeServices) 
     """
     if not numbers:
         return []
-    change_times = exchange.served.change_times_over(numbers[0] - 1, numbers[-1])
+    change_times = exchange.served.change_times_between(numbers[0] - 1, numbers[-1])
     tops = [one.number for one in change_times]
     return [
         change_times[min(bisect_left(tops, one), len(change_times) - 1)].at_s for one in numbers

@@ -1,4 +1,4 @@
-"""Trace a clip: align it with a sent clip, detect the marks in it, and only then derive keys.
+"""Trace a clip: align it with a sent clip, gather evidence, and only then derive copies' keys.
 
 The alignment gives the position in the frame, the position in time, and the speed
 (docs/spec/clip.md). A probe is a frame of the found clip that is compared with stored key frames of
@@ -119,7 +119,7 @@ def align_clip(
     device: Device,
     lost: MissingFiles,
 ) -> ClipAlignment | None:
-    """Align found frames with the clip of the likeliest anchor; None if no anchor leads to a clip.
+    """Align found frames with the likeliest sent clip to which they can be registered.
 
     Args:
         found: frames of the found clip in time order.
@@ -127,6 +127,8 @@ def align_clip(
         anchors: candidate matches between a probe and a key frame.
         device: the device whose vault holds the sent clips.
         lost: records the clips that cannot be read any more.
+
+    Returns: None if the frames can be registered to no clip.
     """
     sampled, known = _sample_frames(found), [_ProbeFrame.of(probe) for probe in probes]
     hypotheses: list[ClipPositionHypothesis] = []
@@ -172,7 +174,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> ClipPositionHypot
     tried: list[Homography] = []
     for homography in homographies_over_time(anchor.homography, key_s, near, candidate, size):
         if any(np.allclose(homography, one, atol=0.01) for one in tried):
-            continue  # the camera did not move
+            continue  # nearly the same homography was tried before
         tried.append(homography)
         strips = _build_frame_rows(
             sampled,
@@ -332,8 +334,8 @@ def _accumulate_evidence(
 ) -> FrameEvidenceAccumulator:
     """Accumulate the evidence of all pairs of frames.
 
-    Only the camera motion of the message is used, so messages with equal motion can share the
-    result.
+    The evidence depends on the message only through its camera motion, so messages with equal
+    motion can share the result.
     """
     detector = FrameEvidenceAccumulator(candidate.layout)
     for found, sent in pairs:
@@ -402,7 +404,7 @@ def _describe_registration(registration: Registration, clip: SentClip) -> Pictur
     return replace(describe_warp(whole, size, registration.found_size), kept=registration.warp.kept)
 
 
-# Length of the part that is taken from the middle of the found clip; more would add nothing.
+# length of the part that is taken from the middle of the found clip
 _EXCERPT_LENGTH_S: Final = 8.0
 _EXCERPT_FRAMES_MAX: Final = 32
 # Frames with a longer side than this are scaled down, because no mark has finer detail.

@@ -73,7 +73,7 @@ def test_help_is_for_the_place_given_with_the_answer_and_the_case_can_be_erased(
     assert cli("case", "list")["cases"] == []
 
 
-def test_help_is_named_without_a_vault_and_makes_none(
+def test_under_18_without_a_vault_refers_to_help_and_creates_no_vault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "none"))

@@ -39,7 +39,7 @@ def case_name(cli: Cli, site: Site, tmp_path: Path) -> str:
     return name
 
 
-def test_first_use_says_what_the_site_sees_and_asks(
+def test_first_use_says_what_the_site_sees_and_asks_for_consent(
     case_name: str, site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["case", "watch", case_name, "--on", "1"], {}) == 2

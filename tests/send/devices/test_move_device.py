@@ -200,7 +200,7 @@ def test_invite_link_from_before_a_move_works(network: Network) -> None:
     move_and_unlock(ana)
     add_person(link, "ana", dora.device)
     catch_up(ana)
-    assert fetch_messages(dora.device).came == 1
+    assert fetch_messages(dora.device).letters_received == 1
     catch_up(ana)
     assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
     network.disconnect(RELAY_URL)

@@ -107,7 +107,7 @@ def test_remaining_devices_and_contacts_forget_a_revoked_devices_keys_and_tokens
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     catch_up(ben, tablet, ben)
     (change,) = take_contact_changes(ben.device)
-    assert (change.name, change.came, change.went) == ("ana", 0, 1)
+    assert (change.name, change.devices_added, change.devices_removed) == ("ana", 0, 1)
     for one in remaining_devices(network):
         stored = [
             one.device.vault.get(table, whose)

@@ -94,7 +94,7 @@ def test_receipts_for_one_device_share_one_letter(compared_friends: Network) -> 
     assert len({one.due_at for one in owed_receipts(ben)}) == 1
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
-    assert fetch_messages(ana.device).came == 1
+    assert fetch_messages(ana.device).letters_received == 1
     assert [shown.signed for shown in copy_states(ana)] == [True] * 5
 
 
@@ -215,7 +215,7 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friend
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
-def test_receipt_counts_after_the_recipients_device_list_changed(
+def test_receipt_is_accepted_after_the_recipients_device_list_changed(
     compared_friends: Network,
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
@@ -276,7 +276,9 @@ def test_receipts_depend_on_trust_and_consent(
 
 
 @pytest.mark.threat("receipt-probing")
-def test_the_choice_about_receipts_reaches_the_linked_device(friends: Network) -> None:
+def test_the_choice_about_receipts_made_on_a_linked_device_reaches_the_first_device(
+    friends: Network,
+) -> None:
     ben = friends["ben"]
     phone = add_linked_device(friends, ben, "phone")
     assert sender_without_receipt_choice(friends["ana"].id, phone.device) is not None

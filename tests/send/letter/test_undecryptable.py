@@ -42,7 +42,7 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Network)
         return page
 
     with ben.courier.replace_calls(waiting_envelopes=corrupt):
-        assert fetch_messages(ben.device).came == 1
+        assert fetch_messages(ben.device).letters_received == 1
     assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE_LETTER)] == [b""]
     assert take_undecryptable_count(ben.device) == 1
     assert take_undecryptable_count(ben.device) == 0
@@ -87,7 +87,7 @@ def test_a_refused_letter_does_not_block_later_ones(
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == 1
     assert take_undecryptable_count(ben.device) == 1
-    assert fetch_messages(ben.device).came == 0
+    assert fetch_messages(ben.device).letters_received == 0
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,6 @@ def test_a_fault_of_the_device_itself_loses_no_letter(
         fetch_messages(ben.device)
     assert received_messages(ben.device) == ()
     monkeypatch.undo()
-    assert fetch_messages(ben.device).came == 2
+    assert fetch_messages(ben.device).letters_received == 2
     assert len(received_messages(ben.device)) == 1
     assert take_undecryptable_count(ben.device) == 0

@@ -31,7 +31,7 @@ def test_messages_in_transit_have_no_effect_after_blocking(friends: Network) -> 
     begin_or_answer_comparison("ben", ana.device)
     flush_outbox(ana.device)
     assert block_contact("ANA", ben.device).name == "ana"
-    assert fetch_messages(ben.device).came == 2
+    assert fetch_messages(ben.device).letters_received == 2
     assert received_messages(ben.device) == ()
     assert comparison_with(ana.id, ben.device) is None
 
@@ -59,7 +59,7 @@ def test_invite_link_does_not_admit_a_blocked_person(friends: Network) -> None:
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
     assert [(one.name, one.blocked) for one in contacts(ben.device)] == [("ana", True)]
-    assert fetch_messages(ana.device).came == 0, "a blocked person is not notified"
+    assert fetch_messages(ana.device).letters_received == 0, "a blocked person is not notified"
 
 
 def test_blocked_persons_recall_is_applied(friends: Network) -> None:

@@ -100,7 +100,7 @@ def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     take_next_step(ana, "ben")
     fetch_all(ben)
-    assert fetch_messages(ana.device).came == 0
+    assert fetch_messages(ana.device).letters_received == 0
 
 
 @pytest.mark.threat("identity-misbinding")

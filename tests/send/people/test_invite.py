@@ -370,7 +370,7 @@ def test_greeting_from_a_forgotten_person_does_not_add_them_again(friends: Netwo
     store_contact(of_ben, ana.device)
     queue_hellos(of_ben, None, ana.device)
     fetch_messages(ana.device)
-    assert fetch_messages(ben.device).came == 1
+    assert fetch_messages(ben.device).letters_received == 1
     assert contacts(ben.device) == ()
     # An ignored hello does not count as undecryptable.
     assert take_undecryptable_count(ben.device) == 0
@@ -418,7 +418,7 @@ def test_a_strangers_key_bundle_cannot_name_the_readers_own_machine(
     with ben.courier.replace_calls(
         **dict.fromkeys(("claim_prekeys", "post", "key_bundle"), record_relay)
     ):
-        assert fetch_messages(ben.device).came == 1
+        assert fetch_messages(ben.device).letters_received == 1
     assert called_relays == []
     assert contacts(ben.device) == ()
 
@@ -514,7 +514,7 @@ def test_link_of_a_contact_with_conflicting_lists_is_refused(friends: Network) -
     with pytest.raises(ContradictoryLists, match=r"entrenous\s+person\s+forget\s+ben"):
         add_person(link, "benjamin", ana.device)
     assert contacts(ana.device) == (frozen,)
-    assert fetch_messages(ben.device).came == 0
+    assert fetch_messages(ben.device).letters_received == 0
     forget_contact("ben", ana.device)
     assert add_person(link, "ben", ana.device).trust is Trust.BY_LINK
 
@@ -526,10 +526,10 @@ def test_contact_with_conflicting_lists_is_not_greeted(friends: Network) -> None
     freeze_ben(friends)
     add_person(make_invite_link(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
-    assert fetch_messages(ben.device).came == 0
+    assert fetch_messages(ben.device).letters_received == 0
     store_contact(unfreeze_contact(contact_named("ben", ana.device), ana.device), ana.device)
     fetch_messages(ana.device)
-    assert fetch_messages(ben.device).came > 0
+    assert fetch_messages(ben.device).letters_received > 0
     assert ana.device.vault.keys(INVITE_USE_TO_ANSWER) == ()
 
 

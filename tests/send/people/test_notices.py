@@ -23,7 +23,12 @@ def test_key_bundle_with_a_new_device_is_reported(friends: Network) -> None:
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).changed_at == friends.clock.now()
     (changed,) = take_contact_changes(ben.device)
-    assert (changed.name, changed.came, changed.went, changed.trust_lost) == ("ana", 1, 0, False)
+    assert (changed.name, changed.devices_added, changed.devices_removed, changed.trust_lost) == (
+        "ana",
+        1,
+        0,
+        False,
+    )
     assert changed.at == friends.clock.now()
     assert take_contact_changes(ben.device) == ()
 
@@ -49,9 +54,9 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Network) -> No
     ):
         after = replace(before.person, devices=(changed,))
         record_contact_change(before, replace(before, person=after), ana.device)
-        assert [(one.came, one.went) for one in take_contact_changes(ana.device)] == [
-            (1, 1)
-        ] * count
+        assert [
+            (one.devices_added, one.devices_removed) for one in take_contact_changes(ana.device)
+        ] == [(1, 1)] * count
         assert removed_devices(before.person, after) == (key.device,) * count
 
 
@@ -62,7 +67,7 @@ def test_removed_devices_and_lost_trust_are_reported(friends: Network) -> None:
     after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
     assert record_contact_change(before, after, ana.device).changed_at is not None
     (changed,) = take_contact_changes(ana.device)
-    assert (changed.came, changed.went, changed.trust_lost) == (1, 1, True)
+    assert (changed.devices_added, changed.devices_removed, changed.trust_lost) == (1, 1, True)
 
 
 def test_a_notice_stays_until_it_is_dismissed() -> None:

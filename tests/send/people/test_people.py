@@ -210,7 +210,7 @@ def test_pending_tokens_are_not_given_to_a_forgotten_person(network: Network) ->
         add_person(make_invite_link(ben.device), "ben", ana.device)
     forget_contact("ben", ana.device)
     assert flush_outbox(ana.device) == FlushResult(0, {}, ())
-    assert fetch_messages(ben.device).came == 0
+    assert fetch_messages(ben.device).letters_received == 0
 
 
 @given(st.text(max_size=20))

@@ -94,7 +94,7 @@ def test_old_change_times_are_dropped_without_skipping_changes(
         exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(days=60)
-    oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
+    oldest = exchange_setup.exchange.served.change_times_between(0, 5)[0]
     # The changes are 60 days apart. At the last update, change 3 was the newest change older than
     # 100 days, so only the times of earlier changes were dropped.
     assert oldest.number == 3

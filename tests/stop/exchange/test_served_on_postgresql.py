@@ -44,7 +44,7 @@ def _check_served_claims(engine: sa.Engine) -> None:
     claim = feed.put_claim("hers", fake_hash(1))
     for change_time in (ChangeTime(5, 1), ChangeTime(5, 9), ChangeTime(9, 2)):
         served.add_change_time(change_time, 0)
-    assert [change_time.number for change_time in served.change_times_over(0, 2)] == [1, 2]
+    assert [change_time.number for change_time in served.change_times_between(0, 2)] == [1, 2]
     for before_s in (50, 40):
         served.stop_dating_changes_before(before_s)
     served.add_change_time(ChangeTime(20, 3), 0)

@@ -50,12 +50,15 @@ _FETCH_DELAY_AFTER_UNDO_S: Final = 1  # counted from the end of the time to undo
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """An encrypted message; no part of it is sent before ``leaves_at``."""
+    """An encrypted message. Unless it was sent at once, no part of it is sent before ``leaves_at``.
+
+    ``waiting_reason`` says why the message waits, if it does not only wait for the time to undo to end.
+    """
 
     name: MessageName
     to: tuple[str, ...]
     leaves_at: datetime
-    waits: str = ""
+    waiting_reason: str = ""
 
 
 def routes() -> list[Route]:

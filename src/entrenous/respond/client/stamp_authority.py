@@ -58,10 +58,10 @@ def open_known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Sta
         lambda asked: RateCheckedTransport(context, proxy_route_for(asked, settings.proxy))
     )
     with httpx.Client(transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
-        yield lambda manifest: _stamp_by_first_answering(manifest, known, bundle, client)
+        yield lambda manifest: _request_stamp_from_each(manifest, known, bundle, client)
 
 
-def _stamp_by_first_answering(
+def _request_stamp_from_each(
     manifest: bytes, authorities: Iterable[StampAuthority], bundle: bytes, client: httpx.Client
 ) -> Stamp:
     reasons = []

@@ -50,8 +50,12 @@ def describe_contact_change(changed: ContactChange) -> str:
 def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
     at = moment_in_words(changed.at)
     what = [
-        plural("{count} is new", "{count} are new", changed.came) if changed.came else "",
-        plural("{count} is gone", "{count} are gone", changed.went) if changed.went else "",
+        plural("{count} is new", "{count} are new", changed.devices_added)
+        if changed.devices_added
+        else "",
+        plural("{count} is gone", "{count} are gone", changed.devices_removed)
+        if changed.devices_removed
+        else "",
     ]
     if any(what):
         yield translated("{name}'s devices changed on {at}: {what}.").format(

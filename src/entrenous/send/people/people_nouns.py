@@ -265,8 +265,8 @@ class ContactChange:
 
     name: str
     at: datetime
-    came: int
-    went: int
+    devices_added: int
+    devices_removed: int
     trust_lost: bool
     lists: DeviceListContradiction | None = None
     was: str | None = None

@@ -179,7 +179,7 @@ class ServedClaimStore:
             )
             return db.execute(wanted).scalar() or 0
 
-    def change_times_over(self, after: int, upto: int) -> tuple[ChangeTime, ...]:
+    def change_times_between(self, after: int, upto: int) -> tuple[ChangeTime, ...]:
         """Return, in order, the times that date the changes from ``after`` (excluded) to ``upto``.
 
         Their seconds and numbers are strictly increasing.
