@@ -56,7 +56,7 @@ class ClipCandidate:
     ) -> list[Frame]:
         """Decode the unmarked frames between two times, scaled down to about the working size.
 
-        Returns: an empty list if the clip cannot be read any more.
+        Returns: the frames; none if the clip cannot be read any more.
         """
         source = lost.read_or_record_missing(self.clip.original, self.message, device)
         if source is None:
@@ -84,7 +84,7 @@ class Anchor:
 def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
     """Return every clip of which copies were sent; clips with equal originals are merged.
 
-    An original is read only if another clip has the same size and length.
+    An original is read only if another clip has the same size and, within 0.1 s, the same length.
     """
     alike = dict[tuple[int, int, float], list[ClipCandidate]]()
     for one in _sent_clips(device, lost):
@@ -160,7 +160,7 @@ def _match_probe_with_key_frame(
     affine, agree = cv2.estimateAffine2D(
         at_sent, at_found, ransacReprojThreshold=_MATCH_TOLERANCE_SHARE * max(features_seen.size)
     )
-    if not np.sum(agree) >= _MATCHES_MIN:  # ``agree`` is None if no map was found
+    if not np.sum(agree) >= _MATCHES_MIN:  # if no map was found, ``agree`` is all zeros
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]])
     if not is_plausible(homography, sent.size, features_seen.size):

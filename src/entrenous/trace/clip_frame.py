@@ -41,14 +41,15 @@ _SEARCH_RADIUS_S: Final = 0.25
 _TIME_GAP_S_MIN: Final = 0.4
 _TIMES_TRIED_MAX: Final = 5  # full frames are tried at no more than this many points in time
 _FRAME_ROUNDS_MAX: Final = 3
-# the search stops below this misfit; wrong frames with the same view reach 0.03
+# The search stops at a frame whose misfit, plus the penalty for uncovered parts, is below this.
+# The misfit of wrong frames with the same view is at least about 0.03.
 _CERTAIN_MISFIT_MAX: Final = 0.01
 _UNCOVERED_WEIGHT: Final = 0.5  # weight of the share of the picture that lies outside the frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FrameMatch:
-    """A sent frame, and the registration of the picture on it."""
+    """A sent frame, and the registration of the picture to it."""
 
     candidate: ClipCandidate
     frame: Frame
@@ -178,7 +179,7 @@ def _anchor_thumbnail_mask(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.b
 def _best_frame(
     found: FoundPictureFeatures, candidate: ClipCandidate, sent: list[Frame], at_s: float
 ) -> _FrameMatch | None:
-    """Return the frame near this time that matches best, with the picture's registration on it."""
+    """Return the frame near this time that matches best, with the picture's registration to it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
     best: _FrameMatch | None = None
     for _ in range(_FRAME_ROUNDS_MAX):

@@ -1,6 +1,6 @@
-"""The command ``entrenous trace``: sentences for people, or JSON.
+"""The command ``entrenous trace``, which prints sentences for people, or JSON.
 
-``--explain`` writes a page and a PDF, and with ``--disclose`` the report for an expert.
+``--explain`` writes a page and a PDF; with ``--disclose``, it also writes a report for an expert.
 """
 
 from collections.abc import Iterator, Sequence

@@ -82,14 +82,15 @@ class OriginalsCache:
         one = self._cache.pop(key, None) or SentOriginal(
             _decode_original(source, size_px, self._read)
         )
-        self._cache[key] = one  # inserting it again moves it to the end, where the newest is
+        # the last picture in the dictionary is the one that was used most recently
+        self._cache[key] = one
         self._drop_oldest()
         return one
 
     def _drop_oldest(self) -> None:
-        """Drop the oldest pictures until the rest fit within the limit.
+        """Drop the least recently used pictures until the rest fit within the limit.
 
-        A picture that exceeds the limit alone is not kept.
+        A picture that by itself exceeds the limit is not kept.
         """
         while sum(one.picture.pixel_count for one in self._cache.values()) > _CACHED_PIXELS_MAX:
             del self._cache[next(iter(self._cache))]
@@ -105,7 +106,7 @@ def compute_missing_picture_records(
     device: Device,
     on_each: Callable[[], None] = lambda: None,
 ) -> int:
-    """Compute the missing features of sent pictures from their originals.
+    """Compute the missing features of sent pictures from their originals, and store them.
 
     An original that cannot be read is skipped. ``on_each`` is called after each picture.
 

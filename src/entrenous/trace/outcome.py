@@ -1,4 +1,4 @@
-"""Build the trace to be recorded from the verdicts about a picture, clip or sound."""
+"""Build a trace from the verdicts on a picture, clip or sound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class MissingFiles:
 
     @property
     def messages(self) -> tuple[MessageId, ...]:
-        """The messages whose files are missing, each once, in the order of their discovery."""
+        """The messages whose files are missing or damaged, each once, in the order of discovery."""
         return tuple(dict.fromkeys(self.files.values()))
 
     def read_or_record_missing(
@@ -65,7 +65,7 @@ def build_trace(  # noqa: PLR0913 - each argument is one part of a trace
     lost: MissingFiles,
     span: MatchedSpan | None = None,
 ) -> Trace:
-    """Build the trace of a found file; it is not recorded yet.
+    """Build the trace of a found file, without recording it.
 
     Args:
         verdicts: one for each message that matches. The trace describes the first one that names a

@@ -33,9 +33,9 @@ from entrenous.trace.picture_fit import (
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
-RECORDS_COMPUTED_IN_TRACE_MAX = (
-    8  # A trace computes missing features of this many sent pictures; more would take too long.
-)
+# If more sent pictures than this lack features, a trace computes none of the missing features,
+# because that would take too long.
+RECORDS_COMPUTED_IN_TRACE_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,9 +45,9 @@ class PictureTrace:
     ``fits`` are the sent pictures to which the found one was registered. Those of which a copy was
     named as the source come first, the others in the order in which they were tried; ``trace``
     describes the first. ``fits`` is empty if the picture is a frame of a clip, which ``trace`` then
-    describes. ``compared`` is the number of copies that were compared; the chances are corrected
-    for it. ``tried`` is the number of sent pictures that were tried, and ``unlearnt`` how many sent
-    pictures have no stored features yet, only fingerprints.
+    describes. ``compared`` is the number of copies that the chances are corrected for. ``tried`` is
+    the number of sent pictures that were tried, and ``unlearnt`` the number of sent pictures of
+    which the device has stored a fingerprint but no features.
     """
 
     trace: Trace
@@ -131,7 +131,10 @@ def _read_found_picture(
 def _find_candidates(
     leak: FoundPicture, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
 ) -> tuple[PictureCandidate, ...]:
-    """Find sent pictures that resemble the leak, after computing a few missing features."""
+    """Find sent pictures that resemble the leak.
+
+    If the features of only a few sent pictures are missing, they are computed first.
+    """
     if len(unlearnt_pictures) <= RECORDS_COMPUTED_IN_TRACE_MAX:
         compute_missing_picture_records(unlearnt_pictures, device)
     return device.ledger.pictures_to_compare(leak.picture)
@@ -144,7 +147,7 @@ def _align_in_rounds(
     device: Device,
     lost: MissingFiles,
 ) -> tuple[list[AlignedPicture], tuple[SentPictureInMessage, ...]]:
-    """Register the leak on candidates, round by round, without using any key.
+    """Register the leak to candidates, round by round, without using any copy's key.
 
     Returns: the alignments, and every sent picture that was tried and could be read.
     """

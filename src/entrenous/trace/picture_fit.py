@@ -1,4 +1,4 @@
-"""Register a found picture on sent ones, detect marks, and only then derive the copies' keys."""
+"""Register a found picture to sent ones, gather evidence, and only then derive copies' keys."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -92,7 +92,7 @@ class FoundPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedPicture:
-    """A sent picture that the found one was registered on, with all its messages and the evidence.
+    """A sent picture that the found one was registered to, with all its messages and the evidence.
 
     ``size`` is the width and height in pixels of the picture that was marked.
     """
@@ -105,7 +105,7 @@ class AlignedPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureFit:
-    """A sent picture that the found one was registered on, and the verdict on its copies."""
+    """A sent picture that the found one was registered to, and the verdict on its copies."""
 
     message: Message
     picture: SentPicture
@@ -123,7 +123,7 @@ def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and ho
     lost: MissingFiles,
     thorough: bool,
 ) -> Iterator[AlignedPicture]:
-    """Register the found picture on each sent one, and yield those where that succeeds.
+    """Register the found picture to each sent one, and yield those where that succeeds.
 
     Equal originals are registered once. Originals that cannot be read are noted in ``lost``.
     ``thorough`` also tries methods that take seconds, for pictures with few features.
@@ -144,7 +144,7 @@ def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and ho
 
 
 def weigh_copies(aligned: AlignedPicture, compared: int) -> Iterator[PictureFit]:
-    """Score each message's copies, and yield a verdict for each; keys are derived only here."""
+    """Yield a verdict on the copies of each message; the copies' keys are derived only here."""
     for message, picture in aligned.sent:
         if picture.copies:
             verdict = name_in_rounds(_score_function(aligned, picture), compared=compared)

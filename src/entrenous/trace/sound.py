@@ -1,4 +1,4 @@
-"""Trace a found recording to a verdict (docs/spec/sound.md)."""
+"""Find out whose copy a found recording is (docs/spec/sound.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

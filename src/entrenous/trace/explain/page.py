@@ -49,7 +49,7 @@ def _data_url(picture: ReportPicture) -> str:
 
 
 def _content_security_policy(style: str) -> str:
-    """Return a policy that allows only pictures in the page and the style sheet's hash."""
+    """Return a policy that allows only embedded pictures, and the style sheet by its hash."""
     digest = base64.b64encode(sha256(style.encode())).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "

@@ -108,7 +108,7 @@ class PdfDocument:
             self.add_gap(2.1)
 
     def draw_margin_bar(self, top_mm: float) -> None:
-        """Draw a line in the margin beside everything since ``top_mm`` on this page."""
+        """Draw a bar in the margin from ``top_mm`` down to the current position."""
         self.pdf.set_fill_color(*_COLOURS[ColourRole.NAMED])
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
 
@@ -152,7 +152,12 @@ class PdfDocument:
                     )
 
     def draw(self, drawing: Drawing, width_mm: float, left_mm: float = MARGIN_MM) -> float:
-        """Draw at the current position without changing it; return the drawing's height in mm."""
+        """Draw at the current height, on a new page if too little height is left on this one.
+
+        The current position stays at the top of the drawing.
+
+        Returns: the drawing's height in mm.
+        """
         scale = width_mm / drawing.width
         height = drawing.height * scale
         if left_mm == MARGIN_MM:
@@ -246,7 +251,7 @@ class PdfDocument:
 def new_pdf_document(title: str, at: datetime, texts: str) -> PdfDocument:
     """Return an empty document.
 
-    ``texts`` is everything that will be printed, for choosing typefaces.
+    ``texts`` is the text by whose letters the typefaces are chosen.
     """
     pdf = FPDF(format="A4")
     pdf.set_margin(MARGIN_MM)

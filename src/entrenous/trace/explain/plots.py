@@ -162,7 +162,7 @@ def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
 
 
 def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Iterator[DrawnText]:
-    """Yield the caption above the curve, in short rows: the axis has little room there."""
+    """Yield the caption above the curve, in short rows, because there is little room beside it."""
     about = (
         translated("copies with no part in it")
         if as_dots
@@ -347,8 +347,8 @@ _TONE_PLOT_MARGINS: Final = (16.0, 40.0)
 class ToneCurve:
     """How the found picture's luma depends on the original's, and whether colour was removed.
 
-    ``points`` are pairs in grey levels: a luma of the original, and the found picture's median luma
-    there.
+    ``points`` are pairs in grey levels, one for each range of the original's luma: the median luma
+    of the original, and that of the found picture at the same pixels.
     """
 
     points: tuple[tuple[float, float], ...]

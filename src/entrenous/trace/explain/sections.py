@@ -44,7 +44,8 @@ from entrenous.trace.trace_file import FileTrace
 from entrenous.watermark.verdict import Finding, Trace, Verdict, lowest_naming_score
 
 _SCORE_ROWS_MAX: Final = 20
-# accepted chance of naming an innocent copy in a picture's first round; see watermark/verdict.py
+# accepted chance that the first round of a picture's trace names an innocent copy; see
+# watermark/verdict.py
 _FIRST_ROUND_ALPHA: Final = FALSE_NAMING_CHANCE_MAX / 2
 _REPORTED_BEND_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
 # sum of the luma table in ITU-T T.81, table K.1, which is libjpeg's quality 50
@@ -56,8 +57,8 @@ LabelledFacts = tuple[tuple[str, str], ...]
 class ReportOptions:
     """Options of a report.
 
-    ``blind`` replaces the names of copies that are not named by "copy 2", "copy 3"; ``veiled``
-    removes the content of the pictures.
+    If ``blind``, the copies that are not identified are called "copy 2", "copy 3" and so on.
+    ``veiled`` removes the content of the pictures.
     """
 
     blind: bool = False
@@ -179,7 +180,7 @@ def report_content_of_picture(
 def report_content_of_trace(
     trace: Trace, name: str, choices: ReportOptions, detail: PictureReportDetails | None = None
 ) -> ReportContent:
-    """Assemble the report of any trace, with the details of its kind."""
+    """Assemble the report of any trace; ``detail`` has what the report of a picture adds."""
     verdict, extra = (
         trace.verdict,
         detail or PictureReportDetails(undone=_matched_part_facts(trace)),

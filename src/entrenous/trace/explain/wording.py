@@ -54,7 +54,7 @@ def describe_alignment(warp: PictureWarp) -> str:
 
 
 def describe_scale(scale: float) -> str:
-    """Describe the size in the found file compared with the sent one."""
+    """Describe the picture's size in the found file, relative to the size in which it was sent."""
     if abs(scale - 1.0) <= _SAME_SCALE_TOLERANCE:
         return translated("the same size as sent")
     return translated("shown at {percent:.0f} % of the size it was sent in").format(
@@ -70,7 +70,7 @@ def describe_matched_span(span: MatchedSpan) -> str:
     if off <= _SAME_SPEED_TOLERANCE or off * span.length_s <= _SAME_TIME_TOLERANCE_S:
         return translated("{length_s:.1f} s of it, from {at}").format(
             length_s=span.length_s / span.speed, at=at
-        )  # the clip's playing time
+        )  # the length is the playing time of the found clip
     part = translated("{length_s:.1f} s of it, from {at}").format(length_s=span.length_s, at=at)
     if span.speed > 1.0:
         words = translated("{part}, played {percent:.1f} % faster")
@@ -142,9 +142,9 @@ def likelihood_ratio_in_digits(ratio: float) -> str:
 def explain_nobody_named(forecast: float, needed: float) -> str:
     """If nobody is named, say whether this file shows enough for any copy to be named.
 
-    If it does not, say how much more of the picture is needed. ``forecast`` is the highest score
-    that a copy's mark was expected to reach in this file; it was computed without any key.
-    ``needed`` is the lowest score that names a copy. Neither score clears anybody.
+    If it does not, say how much more of the picture is needed. ``forecast`` is the score to be
+    expected of the copy that leaked, if its mark still has full strength; it was computed without
+    any copy's key. ``needed`` is the lowest score that names a copy.
     """
     if forecast >= needed + _FORECAST_MARGIN:
         return translated(
@@ -325,7 +325,11 @@ def further_message_lines(others: Sequence[FurtherMessageVerdict]) -> list[str]:
 
 
 def nobody_named_lines(forecast: float | None, needed: float) -> list[str]:
-    """If nobody is named, say why that clears nobody, and how much more picture area is needed."""
+    """Return what to say if nobody is named.
+
+    ``forecast`` and ``needed`` are as in :func:`explain_nobody_named`. ``forecast`` is None for a
+    clip or sound, and for a picture that matches none of the sent ones.
+    """
     if forecast is None:
         return [translated("This clears nobody: too little of the file may be left to tell.")]
     return [explain_nobody_named(forecast, needed)]

@@ -41,10 +41,10 @@ from entrenous.wire.receipt import (
 
 
 def proof_of_copy(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
-    """Return the proof of one copy, or None if nothing is stored that a receipt for it covers.
+    """Return the proof of one copy; None if no proof is about the device that the copy was sent to.
 
-    The proof has no receipts if its recipient's device signed none. Its ``place`` is the position
-    of the commitment that opens to this copy, or 1 if no commitment does.
+    The proof has no receipts if that device signed none. Its ``place`` is the position of the
+    commitment that opens to this copy, or 1 if no commitment does.
     """
     for proof in proofs:
         if copy.nonce is not None and (proof.person, proof.device) == (copy.person, copy.device):
@@ -61,7 +61,7 @@ def proof_of_copy(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
 def key_bundles_for_receipts(
     copies: Iterable[DisclosedCopy], cards: Iterable[bytes]
 ) -> tuple[bytes, ...]:
-    """Return those cards that contain the device lists named in the receipts of these copies."""
+    """Return those cards that contain a device list named in a receipt for one of these copies."""
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
     heads = {one.head for one in said}
@@ -183,9 +183,9 @@ def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFai
 
 
 SIGNATURE_CONTEXT: Final = b"entrenous/1 verdict report"
-# the search for the largest number of copies ends here; a larger number would say no more
+# the largest number of compared copies that a check states; a larger one would say no more
 COMPARED_COPIES_MAX: Final = 10**15
-# largest accepted difference from the report's score: absolute, and relative
+# largest accepted differences from the report's score, absolute and relative; the larger one counts
 _SCORE_TOLERANCES: Final = (0.02, 1e-3)
 _MISFIT_TOLERANCE: Final = 0.01
 _CORNER_TOLERANCE_PX: Final = 0.05
@@ -211,7 +211,7 @@ class CheckedReport:
     labels of the given copy. They may be several, because copies of a tiny plain picture may be
     identical files. ``compared_max`` is the largest number of compared copies, up to
     ``COMPARED_COPIES_MAX``, with which the same copies would be named; it is None if no copy is
-    named. ``signed`` has, by label, what the devices of copies signed.
+    named. ``signed`` has, by label, what the recipients' devices signed.
     """
 
     report: Report
@@ -239,7 +239,8 @@ def check_report(
     Raises:
         BadReport: the report cannot be read, or its digest is wrong.
         OlderReport, NewerReport: a different version of Entrenous wrote it.
-        ReportCheckFailed: something else in the report is not true.
+        ReportCheckFailed: something else in the report is not true, or a file is not the one that
+            the report is about.
         BadSignature: the report's or a receipt's signature is wrong.
         BadKeyBundle, BadReceipt: its receipts or cards cannot be read.
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
@@ -338,7 +339,7 @@ def _have_same_corners(
 def _require_same_figures(
     report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool
 ) -> None:
-    """Compare scores with those computed here, and chances with what the report's scores give."""
+    """Compare scores with those computed here, and chances with those that the scores imply."""
     follow = recomputed if exact else with_recomputed_figures(report.copies, report.given.compared)
     for said, found, own in zip(report.copies, recomputed, follow, strict=True):
         rounds = said.round, found.round

@@ -42,7 +42,8 @@ class ExaminationResult:
 def examine_found_picture(found: Picture, original: Picture) -> ExaminationResult | None:
     """Compute the evidence in a found picture; None if it cannot be registered to the original.
 
-    This runs on one thread. So the same versions give the same bits on the same kind of processor.
+    OpenCV runs on one thread, with a fixed seed. So the same versions give the same bits on the
+    same kind of processor.
 
     Raises:
         TooSmallToMark.
@@ -68,7 +69,7 @@ def examine_found_picture(found: Picture, original: Picture) -> ExaminationResul
 def _register_found(
     found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
 ) -> Registration | None:
-    """Register the found picture with quick methods, as a trace does, else with slow ones."""
+    """Register the found picture with quick methods or, if these fail, with slow ones."""
     views = wrap_found_picture(found_rgb)
     for thorough in (False, True):
         registration = register(views, original_rgb, thorough=thorough)

@@ -15,7 +15,8 @@ class DisclosedCopy:
     """One copy: whom it was made for, the secret of its mark, its file's SHA-256, and its figures.
 
     ``first_score`` is the score in round 0; ``score`` and ``chance`` belong to round ``round``.
-    ``proof`` is None if the copy was not sent by Entrenous; without a receipt, it has none in it.
+    ``proof`` is None if the copy was not sent by Entrenous, or if its label is blinded. If no
+    device signed a receipt for the copy, ``proof`` contains no receipts.
     """
 
     to: str

@@ -201,7 +201,7 @@ def read_report(
     Returns: the report, its digest, and its signature, which is *not* verified here.
 
     Raises:
-        OlderReport, NewerReport: the report has a different version.
+        OlderReport, NewerReport: the report has a different format version.
         BadReport: this is not a report, or its digest is wrong. The message repeats no content of
             the file.
     """
