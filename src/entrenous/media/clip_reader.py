@@ -41,7 +41,7 @@ _PREDICTION_BY_PICTURE_TYPE: Final = {
     PictureType.P: FramePrediction.FORWARD,
     PictureType.B: FramePrediction.BOTH_WAYS,
 }
-_DEFAULT_FRAME_RATE: Final = Fraction(30)  # assumed frames per second if a file does not state them
+_DEFAULT_FRAME_RATE: Final = Fraction(30)  # frames per second, assumed if a file states no rate
 _FRAME_RATE_RANGE: Final = (Fraction(1, 10), Fraction(1000))
 _ALL_FRAMES: Final = FrameSelection()
 _DECODER_OPTIONS: Final = {"err_detect": "careful"}
@@ -53,7 +53,7 @@ def read_clip(untrusted_data: bytes, selection: FrameSelection = _ALL_FRAMES) ->
 
     Raises:
         NoVideoFound: the file has no video.
-        UnsupportedVideoCodec: the file has video, but in no supported codec.
+        UnsupportedVideoCodec: the file has video, but not in a supported codec, or without frames.
         IncompleteClip: the file ends too early.
         FramesTooLarge, ClipTooLong: a frame has more than ``CLIP_FRAME_PIXELS_MAX`` pixels, or the
             clip is longer than ``CLIP_LENGTH_S_MAX``.
@@ -71,7 +71,7 @@ def read_clip(untrusted_data: bytes, selection: FrameSelection = _ALL_FRAMES) ->
 
 
 def video_stream_of(container: Any) -> Any:
-    """Return the first video stream of an open file, ignoring cover images.
+    """Return the first video stream in a supported codec, ignoring cover images.
 
     Raises:
         NoVideoFound, UnsupportedVideoCodec.

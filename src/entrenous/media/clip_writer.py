@@ -27,9 +27,9 @@ MEDIA_TYPE: Final = "video/mp4"
 _TICKS_PER_S: Final = 90_000  # ticks of the file's clock in a second
 # this preset needs half the time of the next slower one, and a tenth more bytes
 _X264_PRESET: Final = "veryfast"
-# These settings optimise PSNR instead of perceived quality. At this quality no error is visible,
-# and the same PSNR then needs up to a third fewer bytes. In R, G and B an error in chroma counts as
-# much as an error in luma, and is cheaper to avoid.
+# These settings optimise PSNR instead of perceived quality, because no error is visible at this
+# quality anyway. With them, the same PSNR needs up to a third fewer bytes. Measured in R, G and B,
+# an error in chroma counts as much as an error in luma, and takes fewer bytes to avoid.
 _X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
 _B_FRAMES_MAX: Final = 8  # consecutive B frames; phones and web encoders write no more
 _PICTURE_TYPE_BY_PREDICTION: Final = {
@@ -190,7 +190,7 @@ def _cut_into_frames(samples: Samples) -> Iterator[Samples]:
 
 
 TRIED_CRFS: Final = (19.0, 14.0)
-# wanted PSNR between R, G and B of a copy and of its original, with the effect of the mark
+# wanted PSNR of a copy relative to its original, over R, G and B, including the effect of the mark
 _TARGET_PSNR_DB: Final = 42.3
 _CRF_RANGE: Final = (10.0, 19.0)
 # lowering x264's rate factor by 1 raises the PSNR by an amount in this range

@@ -27,10 +27,10 @@ _EBML_ID: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
 def media_kind_of(untrusted_data: bytes) -> MediaKind:
-    """Return the kind of media as which to open these bytes: a picture, a clip or a sound.
+    """Return whether these bytes are to be opened as a picture, a clip or a sound.
 
-    Unknown bytes are tried as a picture. MP4, MOV and WebM count as clips, although they may
-    contain only sound. Callers that find no frames open them as a sound.
+    Unknown bytes are to be opened as a picture. MP4, MOV and WebM count as clips, although they may
+    contain only sound. Callers that find no frames in a clip open it as a sound.
     """
     start = untrusted_data[:12]
     if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
@@ -53,7 +53,10 @@ _HEAD_BYTES: Final = 4096
 
 
 def is_sound_only_webm(untrusted_data: bytes) -> bool:
-    """Return whether a Matroska or WebM file announces only sound, as browsers' recordings do."""
+    """Return whether a Matroska or WebM file announces Opus sound and no video.
+
+    Sound recordings of browsers are such files.
+    """
     head = untrusted_data[:_HEAD_BYTES]
     tracks = head[head.find(_TRACKS_ID) :] if _TRACKS_ID in head else b""
     return head.startswith(_EBML_ID) and b"A_OPUS" in tracks and b"V_" not in tracks[:1024]
@@ -162,7 +165,8 @@ def _is_animated_png(data: bytes) -> bool:
 def _is_animated_webp(data: bytes) -> bool:
     """Return whether a WebP has several pictures.
 
-    Then a flag is set in VP8X, and each picture has a chunk (RFC 9649, 2.7).
+    A WebP with several pictures has a flag in VP8X, and an ANMF chunk for each picture (RFC 9649,
+    2.7).
     """
     if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATION_FLAG:
         return False

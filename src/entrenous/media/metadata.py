@@ -1,8 +1,8 @@
-"""Read the metadata of a picture, clip or sound: all that a file tells beyond sights and sounds.
+"""Read the metadata of a picture, clip or sound: what a file says besides its pixels and samples.
 
-Only the structure of a file is read, never beyond its end, and nothing is decoded. For pictures,
-this covers Exif 3.0 (CIPA DC-008), XMP, IPTC IIM, and comments of JPEG and PNG. If a file is
-damaged, the result is what was read before the damage.
+Only the structure of a file is read, never beyond its end; no pixel or sample is decoded. For
+pictures, this module reads Exif 3.0 (CIPA DC-008), XMP, IPTC IIM, and comments of JPEG and PNG. If
+a file is damaged, the result is what was read before the damage.
 """
 
 import re
@@ -25,7 +25,10 @@ _XMP_BYTES_MAX: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The metadata of one file: kinds and values in the order of the file, and the place."""
+    """The metadata of one file: its fields, each with kind and value, and the place in numbers.
+
+    If the place is known, the first field describes it too.
+    """
 
     fields: tuple[tuple[FieldKind, str], ...]
     place: Place | None = None

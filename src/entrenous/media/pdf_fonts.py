@@ -1,4 +1,4 @@
-"""Typefaces for PDFs that can print any name: ours, and the system's for letters that ours lack."""
+"""Typefaces for PDFs with names in any script: ours, and the system's for what ours lack."""
 
 import logging
 import unicodedata
@@ -33,7 +33,7 @@ _RIGHT_TO_LEFT: Final = {"R", "AL"}
 
 
 def add_fonts(pdf: FPDF, texts: str) -> None:
-    """Load the typefaces that are needed for ``texts``, all text of the PDF in one string."""
+    """Load the typefaces that are needed to print the characters of ``texts``."""
     # fontTools logs every table that it skips
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     for style, name in _OWN_FONT_FILES.items():

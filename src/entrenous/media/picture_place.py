@@ -159,7 +159,10 @@ def _is_defined_rational(tiff: bytes, value_at: int | None, order: str) -> bool:
 
 
 def _directory_entries(tiff: bytes, order: str) -> Iterator[tuple[int, int]]:
-    """Yield the tag and the position of the value for all entries of all directories."""
+    """Yield tag and position of the value for all entries of the directories that form a chain.
+
+    The directories of Exif and GPS, to which an entry points, are not in the chain.
+    """
     (at,) = struct.unpack_from(f"{order}I", tiff, 4)
     for _ in range(_TIFF_DIRECTORIES_MAX):
         if not at:
@@ -270,7 +273,7 @@ def _gif_metadata(data: bytes) -> _Parts:
 
 
 def _heif_metadata(data: bytes) -> _Parts:
-    """Yield items of the file's ``meta`` box by their type (ISO/IEC 14496-12, 8.11)."""
+    """Yield the Exif and XMP items of the file's ``meta`` box (ISO/IEC 14496-12, 8.11)."""
     meta = dict(_boxes(data, 0, len(data))).get(b"meta")
     if meta is None:
         return

@@ -1,4 +1,4 @@
-"""Read a picture: upright 8-bit RGB and alpha, its encoding, no metadata (docs/spec/pictures.md).
+"""Read a picture as upright 8-bit RGB and alpha, without metadata (docs/spec/pictures.md).
 
 The samples are in sRGB or in the colour space of the profile that is kept.
 """
@@ -34,7 +34,7 @@ from entrenous.media.file_kind import picture_format_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 
 # The decoder for each kind, which is loaded on first use. So no decoder guesses a file's format,
-# and a child process loads only one decoder.
+# and a child process loads only the decoders that it needs.
 PILLOW_DECODERS: Final = {
     PictureFormat.JPEG: ("PIL.JpegImagePlugin", "JpegImageFile"),
     PictureFormat.PNG: ("PIL.PngImagePlugin", "PngImageFile"),
@@ -96,7 +96,7 @@ class ColourConversion:
 
 @dataclass(slots=True)
 class _JpegRequest:
-    """How much of a JPEG is needed; ``full_px`` is its full size if a reduced one is decoded."""
+    """How much of a JPEG is needed; ``full_px`` is its full size if it is decoded smaller."""
 
     at_least_px: int
     luma: bool
@@ -224,8 +224,8 @@ def upright_turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return the turn that makes a loaded image upright.
 
     Returns: None if the image needs no turn, or if its Exif is damaged. A TIFF needs no turn,
-    because Pillow turns it while loading. HEIC and AVIF have boxes with their rotation, which their
-    decoders apply, or report in place of Exif.
+    because Pillow turns it while loading. HEIC and AVIF state their rotation in boxes, which their
+    decoders apply or report as an Exif orientation.
     """
     untrusted_exif = image.info.get("exif")
     if not isinstance(untrusted_exif, bytes):

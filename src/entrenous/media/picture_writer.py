@@ -110,7 +110,7 @@ def _new_memory_file() -> BinaryIO:
 PSNR_DB_MIN: Final = 42.2  # over red, green and blue; the documentation promises 42
 FALLBACK_QUALITY: Final = 92  # used if the original's tables are unknown, or too coarse for a copy
 # Sum of the luma table of ITU-T T.81, table K.1, scaled to libjpeg's quality 75. Coarser tables
-# would remove the mark: with the tables of quality 50, a copy's score is halved.
+# would weaken the mark: with the tables of quality 50, a copy's score is halved.
 _LUMA_TABLE_SUM_MAX: Final = 1860
 
 
@@ -144,7 +144,7 @@ QUALITY_STEP_COUNTS: Final = {
 
 
 def jpeg_options(encoding: PictureEncoding, finer: int) -> dict[str, Any]:
-    """Return Pillow's options for a JPEG that is ``finer`` steps better than the original."""
+    """Return Pillow's options for a JPEG; ``finer`` is as in :func:`write_picture`."""
     own = encoding.subsampling or "4:4:4"
     if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_TABLE_SUM_MAX:
         tables = [list(table) for _, table in sorted(encoding.tables.items())]
@@ -183,10 +183,9 @@ def quality_steps_needed(picture: Picture, trial: Pixels) -> int:
     sample, marked = _sample_bands(picture, trial)
     want = _on_white_rgb(image_of(sample))
     for finer in range(steps - 1):
+        # these bytes were written by this process, so they may be decoded without a sandbox
         with Image.open(io.BytesIO(write_picture(sample, marked, finer=finer))) as written:
-            if (
-                _psnr_db(want, _on_white_rgb(written)) >= PSNR_DB_MIN
-            ):  # these bytes were written here, so they are trusted
+            if _psnr_db(want, _on_white_rgb(written)) >= PSNR_DB_MIN:
                 return finer
     return steps - 1
 

@@ -181,8 +181,8 @@ def _resample_to_mono(
 ) -> Iterator[NDArray[Any]]:
     """Yield parts (samples, 1) at another rate.
 
-    Each part has at least one sample. Together they are at most as long as the longest allowed
-    sound.
+    Together they are at most as long as the longest allowed sound. A sound that is too short for
+    the resampler becomes one silent sample.
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
     remaining = most = int(SOUND_LENGTH_S_MAX * mono_hz)
@@ -255,7 +255,7 @@ def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
 _START_DIFFERENCE_S_MIN: Final = 0.025
 # before this time, gaps are ignored: encoder priming that was not skipped has odd times
 _PRIMING_S: Final = 0.1
-_GAP_S_MIN: Final = 0.060  # a shorter gap is only jitter of recorders
+_GAP_S_MIN: Final = 0.060  # shorter gaps are not silences, but inaccurate times of recorders
 
 
 def video_start_s(container: Any) -> float | None:

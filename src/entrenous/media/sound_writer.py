@@ -1,4 +1,4 @@
-"""Write a copy of a sound with its original's codec, container and bit rate, without metadata."""
+"""Write a copy of a sound in its original's format, at about its bit rate, without metadata."""
 
 import io
 from fractions import Fraction
@@ -28,7 +28,7 @@ _ENCODER_EFFORT: Final = {
     SoundFormat.MP3: {"compression_level": "7"},
 }
 _PART_SAMPLES: Final = 1 << 16
-# otherwise FFmpeg would write its name and version into the file
+# otherwise FFmpeg would write its version into the file
 _NO_METADATA_MUXER_OPTIONS: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
 
 
@@ -42,7 +42,8 @@ def written_format(encoding: SoundEncoding) -> SoundFormat:
 def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
     """Encode (samples, channels) values, which range from -1 to 1, in the original's format.
 
-    The bit rate is the original's, or higher if a second encoding needs that. AMR is always mono.
+    The bit rate is the original's, limited to a range that depends on the format. AMR is always
+    mono.
     """
     kind = written_format(original.encoding)
     codec, container, rate, sample_format = _encoder_settings(kind, original)

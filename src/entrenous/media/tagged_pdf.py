@@ -59,7 +59,7 @@ class _TaggedPdf(FPDF):
         self._out("EMC")
 
     def footer(self) -> None:
-        """Print the page's number so that a screen reader leaves it out."""
+        """Print the page's number as an artifact, which screen readers leave out."""
         self._out("/Artifact BMC")
         self.set_y(-14.0)
         self.set_font(FONT_FAMILY, "", 8.5)

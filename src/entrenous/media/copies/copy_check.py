@@ -74,7 +74,7 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeats:
 
 
 def load_copy_decoder(decoders: DecoderKind) -> Callable[[bytes, str], Heartbeats]:
-    """Load the libraries for such files, and return their decoder."""
+    """Load the libraries of this kind, and return the function that decodes files with them."""
     module = import_module(_DECODER_MODULES[decoders])
     check_decoding: Callable[[bytes, str], Heartbeats] = module.check_decoding
     return check_decoding

@@ -32,8 +32,8 @@ _LIMITS_BY_DECODER_KIND: Final = {
 class CopyChecker:
     """Checks files one by one, each in a new child process, for one thread at a time.
 
-    ``limits.wall_s`` applies to each heartbeat, and ``limits.cpu_s`` to the whole file. No process
-    is started before the first file.
+    In ``_LIMITS_BY_DECODER_KIND``, ``wall_s`` limits the time between two heartbeats, and ``cpu_s``
+    the processor time for the whole file. No process is started before the first file.
     """
 
     def __init__(self) -> None:

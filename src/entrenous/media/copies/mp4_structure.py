@@ -26,7 +26,8 @@ _TABLE_FORMS: Final = {  # ISO/IEC 14496-12: number of bytes before the count, a
     b"sbgp": (8, 8),
 }
 _EDITS_MAX: Final = 4
-_ALLOWED_BOXES: Final = {  # the boxes that a box may contain, in order, each at most once
+# the boxes that a box may contain, in order; only ``trak`` may occur more than once
+_ALLOWED_BOXES: Final = {
     b"moov": (b"mvhd", b"trak", b"udta"),
     b"trak": (b"tkhd", b"edts", b"mdia"),
     b"edts": (b"elst",),
@@ -154,7 +155,10 @@ def _collect_leaf_boxes(name: bytes, body: bytes, track: _Track) -> None:
 
 
 def _boxes_in_order(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
-    """Return the boxes inside a box, which must be allowed, unique, and in the writer's order."""
+    """Return the boxes inside a box, which must be allowed and in the writer's order.
+
+    Only the box ``repeated`` may occur more than once.
+    """
     boxes, allowed, before = _boxes(body), _ALLOWED_BOXES[name], -1
     for inner, _ in boxes:
         require(inner in allowed)

@@ -182,7 +182,10 @@ def _check_jpeg_frame(file: FileCursor) -> int:
 
 
 def _check_jpeg_scan(file: FileCursor, components: int) -> None:
-    """Check the only scan, which must extend to the end of the file and contain no other marker."""
+    """Check the only scan, and that the file ends with an end marker after it.
+
+    The scan must contain no marker.
+    """
     names = b"".join(bytes((n, 0x11 if n > 1 else 0)) for n in range(1, components + 1))
     size = 6 + 2 * components
     file.require_bytes(

@@ -119,7 +119,7 @@ class Pipes:
                 self._wait(self._questions, select.POLLOUT, left_s)
 
     def has_unread_bytes(self) -> bool:
-        """Return whether unread bytes are buffered or waiting in the pipe."""
+        """Return whether bytes are buffered or waiting in the pipe, or the child has closed it."""
         return bool(self._ahead) or self._poll(self._answers, select.POLLIN, 0.0)
 
     def _read_some(self, bytes_max: int) -> bytes:

@@ -42,7 +42,10 @@ class Confinement(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits for one picture: memory, seconds of processor time, seconds of real time."""
+    """The limits for decoding one file: memory, seconds of processor time, seconds of real time.
+
+    The default values are for a picture.
+    """
 
     memory_bytes: int = 2 << 30
     cpu_s: int = 20

@@ -136,8 +136,9 @@ class DecoderPool:
     """Decodes in child processes; safe to use from several threads, each with its own server.
 
     A child is not used again after a broken file, unexpected behaviour, or ``pictures_per_child``
-    pictures. A server is replaced after any trouble. It is replaced after ``children_max`` children
-    too, because all of them know its memory layout.
+    pictures. A server is replaced if its child does not start, dies, runs out of time or memory, or
+    sends an invalid answer. A server is also replaced after ``children_max`` children, because all
+    of them know its memory layout.
     """
 
     def __init__(
@@ -166,8 +167,8 @@ class DecoderPool:
     def start_reading(self, untrusted_data: bytes) -> None:
         """Start to decode this picture.
 
-        The next :meth:`read` that gets the same bytes object, and no other arguments, returns it.
-        The caller can do other work meanwhile. An error is raised by that :meth:`read`.
+        The caller can do other work meanwhile. The next :meth:`read` that gets the same bytes
+        object, and no other arguments, returns the picture, or raises the error.
         """
         executor = ThreadPoolExecutor(1)
         self._early = untrusted_data, executor.submit(self._read, untrusted_data)
@@ -178,8 +179,8 @@ class DecoderPool:
 
         Raises:
             NotAPicture, IncompletePicture, TooManyPixels: as :func:`.picture_reader.read_picture`.
-            PictureDecodingFailed: the child ran out of time or memory, died, or sent an invalid
-                answer.
+            PictureDecodingFailed: the file is damaged, or the child ran out of time or memory,
+                died, or sent an invalid answer.
             DecoderDidNotStart: no child could be started.
         """
         early = self._early

@@ -39,7 +39,8 @@ def decode_picture_untrusted(
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels: as :func:`.picture_reader.read_picture`.
-        PictureDecodingFailed: the child ran out of time or memory, died, or sent an invalid answer.
+        PictureDecodingFailed: the file is damaged, or the child ran out of time or memory, died, or
+            sent an invalid answer.
         DecoderDidNotStart: no child could be started.
     """
     kind = picture_format_of(untrusted_data)
@@ -52,7 +53,8 @@ class PictureDecoder:
 
     This avoids starting an interpreter for each picture. But a picture that takes over the child
     could change the answers for later pictures. So the child is replaced after
-    ``pictures_per_child`` pictures, and immediately after any error.
+    ``pictures_per_child`` pictures, and immediately if it dies, runs out of time or memory, or
+    sends an invalid answer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A process that forks one confined decoder per picture and never reads a picture itself."""
+"""A process that forks confined decoders of pictures and never reads a picture itself."""
 
 import gc
 import os
@@ -26,7 +26,8 @@ from entrenous.media.sandbox.picture_child import (
 _CONTROL_FD: Final = 0
 _ANSWERS_FD: Final = 1
 _DESCRIPTOR_LIMIT: Final = 64  # all open descriptors have smaller numbers
-#: A function that answers requests from standard input, on the given descriptor, until they end.
+#: A function that answers requests from standard input until it ends. The argument is the
+#: descriptor for the answers.
 AnswerRequests = Callable[[int], None]
 
 
