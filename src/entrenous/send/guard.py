@@ -1,6 +1,7 @@
-"""The guard: checks for signs of a wrong recipient before a message is sent. Each sign that is
-found is a warning, and for each warning the user has to type the recipient's name. What was sent is
-recorded here too, since the checks of later drafts depend on it.
+"""The guard checks a draft for signs of a wrong recipient before the message is sent. All signs
+about one recipient or circle make one warning, and the user answers the warning by typing the name
+of that recipient or circle. This module also records to whom each message went, since the checks of
+later drafts depend on it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -86,7 +87,7 @@ class DraftInspection:
 
     ``warnings`` has at most one warning for each circle, which covers all its members, and at most
     one for each other recipient. ``names`` are the circles and the recipients outside of them.
-    ``answers`` are all names, normalized, that would answer a warning if the user types them.
+    ``answers`` are all names that the user may type, normalized: those of recipients and circles.
     """
 
     draft: Draft
@@ -106,10 +107,11 @@ class DraftInspection:
         return tuple(warning for warning in self.warnings if not answers_warning(warning, typed))
 
     def require_answers(self) -> None:
-        """Let the draft pass only if every warning was answered with the recipient's name.
+        """Check that every warning is answered, and that every typed name belongs to this draft.
 
         Raises:
-            ConfirmedNameNotRecipient: a typed name belongs to no recipient of this draft.
+            ConfirmedNameNotRecipient: a typed name belongs to no recipient and to no circle of this
+                draft.
             UnansweredWarnings: a warning is unanswered.
         """
         for typed in self.draft.confirmed:
@@ -154,7 +156,9 @@ def _recipients_outside_circles(context: DraftContext) -> tuple[Contact, ...]:
 
 
 def answers_warning(warning: RecipientWarning, typed: Iterable[str]) -> bool:
-    """Return whether a typed name is the one that the warning asks for, or the full name."""
+    """Return whether a typed name is the one that the warning asks for, or the whole name of the
+    recipient or circle.
+    """
     return not {comparable_name(warning.answer), comparable_name(warning.who)}.isdisjoint(
         map(comparable_name, typed)
     )
@@ -223,14 +227,16 @@ def _make_warning(
 
 
 def _names_that_answer_warnings(context: DraftContext) -> frozenset[str]:
-    """Return every name that would answer a warning about this draft, normalized."""
+    """Return every name that the user may type for this draft, normalized."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
     names = (name for one in asked for name in (one.name, _expected_answer(one, context)))
     return frozenset(map(comparable_name, names))
 
 
 def _expected_answer(recipient: Contact | Circle, context: DraftContext) -> str:
-    """Return the first name, or the full name if somebody else has the same first name."""
+    """Return the first word of the recipient's or circle's name, or the whole name if another
+    contact or circle has the same first word.
+    """
     every: list[Contact | Circle] = [*context.known, *circles(context.device.vault)]
     first = comparable_name(recipient.first_name)
     alike = [

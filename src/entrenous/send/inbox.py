@@ -40,9 +40,10 @@ ENDED_STATES: Final = (
 
 
 def received_messages(device: Device) -> tuple[ReceivedMessage, ...]:
-    """Return all received messages, by sending time, then in the order in which the relay
-    accepted them. Messages that have expired, by the trusted clock reading, are first marked as
-    expired.
+    """Return all received messages, sorted by the time of sending. Messages with the same time are
+    in the order in which the relay accepted them.
+
+    Messages whose expiry has certainly passed (send/clock_sanity.py) are marked as expired first.
     """
     now = time_certainly_passed(device)
     messages = [
@@ -52,8 +53,8 @@ def received_messages(device: Device) -> tuple[ReceivedMessage, ...]:
 
 
 def received_message_by_key(key: str, device: Device) -> ReceivedMessage | None:
-    """Return the message under this key, or None. If it has expired, it is first marked as
-    expired.
+    """Return the message under this ``inbox_key``, or None. If its expiry has certainly passed, the
+    message is marked as expired first.
     """
     received = INBOX_TABLE.load(key, device.vault)
     return (
@@ -204,7 +205,7 @@ def _complete_name_index(device: Device) -> None:
 
 
 def reference_to_message(name: str, device: Device) -> MessageReference:
-    """Return the id of the message with this name that we sent or received.
+    """Return the author and the id of the message with this name that we sent or received.
 
     Raises:
         UnknownMessage, DeviceWithoutRelay.

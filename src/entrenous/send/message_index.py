@@ -79,7 +79,9 @@ def newest_place_per_person(vault: Vault) -> tuple[TimelinePlace, ...]:
 
 
 def newest_sent_places(count: int, vault: Vault) -> tuple[TimelinePlace, ...]:
-    """Return the places of our newest messages, oldest first; one message may have several."""
+    """Return the newest ``count`` places of messages that we sent, oldest first. A message has one
+    place for each recipient.
+    """
     mine = [key for key in vault.keys(TIMELINE) if f" {_SENT_SIDE} " in key]
     return tuple(map(_parse_place_key, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
 

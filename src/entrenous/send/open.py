@@ -60,13 +60,15 @@ from entrenous.send.message.transfer_progress import NO_WATCH, TransferWatch
 _FRAME_BYTES_MAX: Final = 256 * 1024  # bytes; 64 files and the longest text need less
 #: Writes a whole file of a message to a writer, a chunk at a time.
 WriteFile = Callable[[BinaryIO], None]
-#: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. The
-#: :data:`WriteFile` stays usable until the text is shown.
+#: Shows one file, numbered from 1. If openings are limited and it raises, the opening does not
+#: count. The :data:`WriteFile` stays usable until the text is shown.
 ShowFile = Callable[[int, MessageFileEntry, WriteFile], None]
-#: Shows the text, after all files. An exception from it also undoes the opening.
+#: Shows the text, after all files. If openings are limited and it raises, the opening does not
+#: count.
 ShowText = Callable[[MessageFrame], None]
-#: Receives the maximum total size of the files in bytes, if there are any, before the relay is
-#: asked for its key share. If it raises, the message stays unopened and can still be recalled.
+#: Gets the maximum total size of the files in bytes, before the relay is asked for its key share;
+#: not called for a message without files. If it raises, the message stays unopened and can still be
+#: recalled.
 CheckTotalSize = Callable[[int], None]
 
 
@@ -98,15 +100,17 @@ def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callba
 
     The relay is asked for its key share at the first opening, and at each opening if openings are
     limited; otherwise later openings read the vault. A limited opening that ``show`` or ``tell``
-    aborts may be repeated, since it counts only when everything was shown. A text must be shown by
-    ``tell``; it is deleted before this function returns. With ``export``, the caller will keep the
-    shown data. If openings are limited, the sender must have allowed this, and is notified.
+    aborts may be repeated, since it counts only when everything was shown. If openings are limited,
+    ``tell`` must show the text, since the opening counts before this function returns. With
+    ``export``, the caller will keep the shown data. If openings are limited, the sender must have
+    allowed this, and gets a receipt for it if they may get receipts.
 
     Raises:
-        ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere,
-            BlobChanged, DecryptionFailed, MessageRemovedHere, ImplausibleClock, BadContent,
-            RelayUnreachable.
-        MessageNotAtRelay: its relay does not know the message, which should not have expired yet.
+        ExportForbidden, UnknownMessage, CannotOpenOwnMessage, TakenBack, Expired, UsedUp,
+            OpenedElsewhere, BlobChanged, DecryptionFailed, MessageRemovedHere, ImplausibleClock,
+            BadContent, RelayUnreachable.
+        MessageNotAtRelay: the relay does not know the message, although the message has not expired
+            as far as this device can tell.
         Whatever ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received_message(name, device)
@@ -176,8 +180,8 @@ def _unlocked_from_vault(name: str, device: Device) -> _UnlockedMessage:
 
 
 def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH) -> None:
-    """Download a message's sealed blobs without asking for the key share. The next opening need not
-    wait, and the message can still be recalled.
+    """Download a message's sealed blobs without asking for the key share. The next opening does not
+    have to wait for the download, and until then the message can still be recalled.
 
     Raises:
         UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged,
@@ -198,9 +202,9 @@ def _require_export_allowed(received: ReceivedMessage) -> None:
 
 
 def report_finished_openings(device: Device) -> None:
-    """Report completed openings to relays, so that they can delete their data.
+    """Report completed openings to their relays, so that the relays can delete shares and blobs.
 
-    Retry unreachable ones later.
+    An opening whose relay is unreachable is reported again at the next call.
     """
     for key, _ in list(device.vault.items(UNREPORTED_OPENING)):
         finishing = UNREPORTED_OPENING_TABLE.load(key, device.vault)
@@ -252,7 +256,12 @@ def _unlock_message(
 
 
 def _record_openings_used_up(received: ReceivedMessage, device: Device) -> None:
-    """Record that no openings are left; openings not made here were made on another device."""
+    """Record that no openings are left.
+
+    Raises:
+        OpenedElsewhere: fewer openings were made here than the sender allowed, so another device
+            made the others.
+    """
     if received.opens is None or received.views >= received.opens:
         store_message_state(received, InboxState.USED_UP, device)
         return

@@ -58,7 +58,7 @@ OUTBOX_TABLE: Final = Table(OUTBOX, OutboxItem)
 
 
 def store_outbox_item(item: OutboxItem, device: Device) -> None:
-    """Add or replace an item; call it in the transaction that moves the ratchet."""
+    """Add or replace an item. Add a new one in the transaction that moves the ratchet."""
     OUTBOX_TABLE.store(item, outbox_key(item), device.vault)
 
 
@@ -107,14 +107,14 @@ def drop_items_for_peers(peer_prefix: str, device: Device, *, but_recalls: bool 
 
 
 def drop_items_handing_out_token(last_hash: bytes, device: Device) -> None:
-    """Drop the items that would hand out the token with this hash."""
+    """Drop the items that would hand out tokens, the last of which has this hash."""
     for item in outbox_items(device):
         if item.needs == last_hash:
             drop_outbox_item(item, device)
 
 
 def drop_items_handing_out_any_token(device: Device) -> None:
-    """Drop all items that would hand out tokens, since these are no longer valid."""
+    """Drop all items that would hand out tokens, when none of these tokens is valid any more."""
     for item in outbox_items(device):
         if item.needs is not None:
             drop_outbox_item(item, device)
@@ -134,13 +134,18 @@ def copy_in_envelope(envelope: EnvelopeId, device: Device) -> CopyDelivery | Non
 
 
 def _may_have_been_posted(item: OutboxItem, device: Device) -> bool:
-    """Return whether the item was posted but not answered; its relay will be asked about it."""
+    """Return whether the item's copy was posted without an answer; its relay will be asked about
+    it.
+    """
     copy = copy_in_envelope(item.envelope.id, device)
     return copy is not None and copy.departure is SendState.TRIED
 
 
 def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> CopyDelivery | None:
-    """Record an event for the copy of an item; None if the item carries no copy."""
+    """Record an event for the copy that an item carries.
+
+    Returns: the copy as it was before the event; None if the item carries no copy.
+    """
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None:
         return None
@@ -173,7 +178,7 @@ def with_new_expiry(
     after its relay refused the old one.
 
     Returns:
-        None if the old expiry is valid by our clock.
+        None if the old expiry is valid by our clock, so a new one would not help.
     """
     had = item.envelope.expires_at
     if isinstance(why, Expired):

@@ -71,23 +71,27 @@ def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) 
 def send_inspected_draft(
     inspection: DraftInspection, device: Device, watch: TransferWatch
 ) -> PostedMessage:
-    """Send what the guard has just inspected; return once every relay has every copy on disk.
+    """Send a draft that the guard has just inspected. Return once relays have a copy for every
+    recipient on disk, and no copy waits; single devices may have been refused.
 
-    The vault must not have changed since the inspection. Nothing is stored until the message is
-    sealed. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing is sent.
+    The vault must not have changed since the inspection. The message is sealed and stored in one
+    transaction. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing is sent.
 
     Raises:
         UnansweredWarnings, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
             ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
             LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
             TooLarge, and the errors of preparing its files (:func:`.prepare_files`).
-        WaitsInOutbox: the message is sealed, but a relay is unreachable, or the wait for the
-            undo window was cut short.
-        RefusedForSome: every copy for some person was refused.
-        SendingUndone: sending was interrupted, and nothing was sent or kept.
+        WaitsInOutbox: the message is sealed, but a copy waits, for example because a relay is
+            unreachable.
+        MessageNotSentYet: a copy waits for a reason that a retry does not remove, for example
+            because ``watch`` did not wait for the end of the undo window.
+        RefusedForSome: for some recipient, every copy was refused.
+        SendingUndone: sending was interrupted while the files were prepared or after that, but
+            before any copy was sent. No part of the message is kept.
         StoppedWhileSending: sending was interrupted, but a copy may already have been sent.
-        KeyboardInterrupt: sending was interrupted before anything was stored, or after everything
-            was sent.
+        KeyboardInterrupt: sending was interrupted at another moment: before the files were
+            prepared, while sessions were begun, or after the message was sent.
     """
     refuse_unconfirmed_unlock(device)
     inspection.require_answers()
@@ -110,7 +114,7 @@ def send_inspected_draft(
         left = _require_copies_at_relays(sending, flush_outbox(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
-        # only after cancel_sending returns is it certain that nothing was sent
+        # It is certain that nothing was sent, since cancel_sending did not raise.
         raise SendingUndone from None
     return PostedMessage(sending.name, dict(Counter(copy.to for copy in left)))
 
@@ -127,13 +131,14 @@ def _refuse_unenforced_limits(draft: Draft, to: tuple[Addressee, ...]) -> None:
 def _require_copies_at_relays(
     sending: SendingContext, flushed: FlushResult, device: Device
 ) -> list[CopyDelivery]:
-    """Return the copies of this message that their relays have.
+    """Return the copies of this message that their relays have stored.
 
-    Problems of other letters are ignored. A device that no longer accepts anything is ignored if
-    another device of the same person has the message, since the first may just have been revoked.
+    Problems of other letters are ignored. A refused copy is ignored if another copy for the same
+    recipient was stored or waits: the device whose copy was refused may just have been revoked.
 
     Raises:
-        RefusedForSome, MessageNotSentYet, WaitsInOutbox: for some recipient, no copy was sent.
+        RefusedForSome: for some recipient, every copy was refused.
+        MessageNotSentYet, WaitsInOutbox: a copy waits in the outbox.
     """
     copies = copies_of_message(sending.message, device.vault)
     left = [copy for copy in copies if copy.is_confirmed_by_relay]
@@ -171,8 +176,8 @@ def _make_sending_context(
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
         heads=_known_list_heads(to),
         reply=draft.reply,
-        # A draft that names several circles is sent without any of them: naming them would suggest
-        # that each recipient belongs to only one.
+        # A message can name only one circle. If it went to several circles, it names none, since a
+        # recipient need not be in the one that it would name.
         circle=draft.circles[0] if len(draft.circles) == 1 else None,
         groups=Secret(device.random_source.token(32)),
     )
@@ -181,8 +186,8 @@ def _make_sending_context(
 def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonDeviceListHead, ...]:
     """Return the head of the device list known for each recipient, sorted.
 
-    If a person has moved to another relay and one of their devices has not yet, use the head of the
-    list from before the move.
+    If a person has moved to another relay but one of their devices has not moved yet, the head is
+    that of the list from before the move.
     """
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}
@@ -192,14 +197,13 @@ def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonDeviceListHead, 
 
 
 def cancel_sending(message: MessageId, device: Device) -> None:
-    """Undo a message whose sending was interrupted, if it is certain that none of its letters was
-    sent.
+    """Undo a message whose sending was interrupted, if it is certain that no relay has a copy.
 
     If Ctrl-C is pressed meanwhile, the undo starts over, so it always completes.
 
     Raises:
-        StoppedWhileSending: a letter may have been sent. Then nothing is undone, so that the
-            message can be recalled by its name.
+        StoppedWhileSending: a relay may have a copy. Then nothing is undone, so that the message
+            can be recalled by its name.
     """
     undone = False
     while not undone:

@@ -42,7 +42,7 @@ from entrenous.serving.private_pages import PrivatePages, open_browser
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.progress_bars import stage_bars
 
-#: Seconds for which a page stays after it was shown.
+#: Seconds after which the page with the message ends, unless the person leaves it sooner.
 VIEW_PAGE_SECONDS: Final = 600
 _RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _ALREADY_SHOWN_SENTENCE: Final = translatable(
@@ -64,12 +64,13 @@ class ViewedContent:
 
 @dataclass(slots=True, eq=False)
 class ViewSession:
-    """One view of a message. ``cover`` is the path of the first page, served once; ``inside`` is
-    the path of everything after it.
+    """One view of a message. ``cover`` is the path of the first page, which is served once;
+    ``inside`` is the first part of the paths of the message's text and files.
 
     The command waits for ``asked``, then answers with :meth:`provide_content` or
     :meth:`report_failure`. ``loaded`` is set once the page has requested every file, ``over`` once
-    it was left.
+    the view has ended, for example because the person left the page. The end of the view also sets
+    the other two.
     """
 
     sender: str
@@ -86,7 +87,7 @@ class ViewSession:
     _lock: Lock = field(default_factory=Lock)
 
     def claim_first_page(self) -> bool:
-        """Return whether the first page may be served: only the first time."""
+        """Return whether the first page may be served: True at the first call only."""
         with self._lock:
             given, self._given = self._given, True
             return not given
@@ -127,7 +128,7 @@ class ViewSession:
         return self._was_shown and not self._unasked
 
     def end_view(self) -> None:
-        """Delete the content, and release everything that waits."""
+        """Drop the content, and set every event, so that no thread waits for this view any more."""
         self._shown = None
         for one in (self.over, self.asked, self.loaded):
             one.set()
@@ -249,7 +250,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
 
     Raises:
         ViewNeverShown: nobody pressed *Show*, so nothing was opened.
-        ViewNotCompleted, UnsafeToShow: the message may be opened again.
+        ViewNotCompleted, UnsafeToShow: the message does not count as opened.
         AddressTaken, and the errors of :func:`.show_received_message`.
     """
     with stage_bars() as shown:

@@ -1,7 +1,7 @@
 """The effect of each kind of letter on arrival; ``ARRIVAL_HANDLERS`` maps body types to handlers.
 
-Letters that cannot be decrypted are counted. Letters that name an unknown device list are stored
-until the list is known.
+Letters that cannot be decrypted are counted. If a letter from a contact names a device list that is
+not known here, the letter is stored for some days, until the list is known.
 """
 
 from collections.abc import Callable, Mapping
@@ -143,7 +143,7 @@ def _on_message(
     manifest: Manifest, letter: Letter, waiting: WaitingEnvelope, device: Device
 ) -> None:
     if manifest.relay_url not in our_relays(device):
-        # The server at that address would learn our network address, and when we fetch letters.
+        # The server at that address would learn our network address, and when we open the message.
         raise NotForThisMailbox(what="its files are not at your relay")
     message = letter.header.message
     for one in manifest.heads:
@@ -232,7 +232,7 @@ def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     """Remember a recall for as long as a relay may keep the message.
 
     The number of recalls remembered per person is limited to the number of letters that may wait
-    for us at a relay.
+    in a mailbox.
     """
     now, trusted_now = (
         int(device.clock.now().timestamp()),
@@ -271,7 +271,7 @@ def record_letter_of_unknown_kind(envelope: str, device: Device) -> None:
 
 
 def take_update_notice(device: Device) -> tuple[NeedsUpdate, ...]:
-    """Ask for an update, once, if letters of an unknown kind arrived."""
+    """Return a request to update if letters of an unknown kind arrived, and reset their number."""
     return (NeedsUpdate(),) if _count_and_clear(LETTER_FROM_NEWER_PROGRAM, device) else ()
 
 
@@ -289,7 +289,7 @@ _KEPT_LETTERS_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed s
 
 @dataclass(frozen=True, slots=True)
 class LetterAwaitingDeviceList:
-    """A letter that is kept until the device list that it refers to is known.
+    """A letter that is kept until the device list that it names is known.
 
     ``lacks`` identifies the list, and ``by`` is the letter's claimed sender.
     """

@@ -27,8 +27,8 @@ class LetterAddress:
     """The data that both ends know before a letter is opened (docs/spec/letter.md section 2).
 
     ``key`` identifies the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) identify the
-    device list under which the recipient gave us that key. ``from_person`` and ``from_device`` are
-    None for a prekey, which anybody may use.
+    recipient's device list under which the recipient gave out that key. ``from_person`` and
+    ``from_device`` are None for a prekey, which anybody may use.
     """
 
     to_person: PersonId
@@ -46,8 +46,10 @@ class LetterAddress:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A letter's header; docs/spec/letter.md section 3 numbers its fields. ``token`` is the index
-    of the send token used to post it, None for a token that belongs to no token range (section 9).
+    """A letter's header; docs/spec/letter.md section 3 numbers its fields.
+
+    ``token`` is the index of the send token with which the letter is posted. It is None if the
+    token belongs to no token range, or if the letter was sealed without a token (section 9).
     """
 
     from_person: PersonId
@@ -79,7 +81,7 @@ class PersonDeviceListHead:
 
 @dataclass(frozen=True, slots=True)
 class MessageReference:
-    """A reference to the message being answered: its author and its id."""
+    """A reference to a message: its author and its id."""
 
     sender: PersonId
     message: MessageId
@@ -92,8 +94,8 @@ class Manifest:
 
     ``blobs`` are the message frame and then the files; ``marks`` are the commitments to the files'
     marks (32 bytes each, None for an unmarked file). ``heads`` has one device list head for each
-    person of the audience, and no others. ``may_export`` says whether files may be kept although
-    openings are limited.
+    person of the audience, and no others. ``may_export`` says whether the recipient may export the
+    files and the text although openings are limited.
     """
 
     name: MessageName
@@ -127,9 +129,9 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The sender's key bundle and how to write to them.
+    """The sender's key bundle, and send tokens for writing to the sender.
 
-    ``seed`` and ``first`` begin a range of send tokens (docs/spec/letter.md section 9);
+    ``seed`` and ``first`` begin a range of these tokens (docs/spec/letter.md section 9);
     ``invite_lock`` is the token hash of the invite that the sender used, if any.
     """
 
@@ -199,8 +201,9 @@ class ContactRequestNote:
 
 @dataclass(frozen=True, slots=True)
 class UsedUpLinkNote:
-    """Tells the recipient that the invite link with this token hash (``lock``, 32 bytes) is used
-    up, so they were not added.
+    """A note that an invite link was used up already, so its sender did not add its recipient.
+
+    ``invite_lock`` (32 bytes) is the hash of the link's token.
     """
 
     invite_lock: bytes
@@ -255,8 +258,8 @@ FILE_SUFFIX_BY_MEDIA_TYPE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class MessageFileEntry:
-    """A message frame's entry for one file; ``size`` in bytes before padding. File names are not
-    sent.
+    """A message frame's entry for one file. ``size`` is in bytes, before padding. File names are
+    not sent.
     """
 
     media_type: str
@@ -343,11 +346,13 @@ class PeerDevice:
     """Another device that we exchange letters with (docs/spec/letter.md section 5).
 
     ``sessions`` are Olm sessions; the first one is used for writing. ``seal_to`` is the peer's
-    latest X-Wing key; ``made_for_me`` tells whether it was made for this device or is a public
-    prekey; ``key_epoch`` and ``key_head`` identify the device list that vouched for it. ``mine``
-    are the ids of our own X-Wing keys to which the peer may have sealed a letter, oldest first;
-    ``used`` is the newest one to which it did. ``seen`` are the counters of the letters that have
-    arrived.
+    latest X-Wing key. ``made_for_me`` is True if that key was made for this device, and False if it
+    is a public prekey; ``key_epoch`` and ``key_head`` identify the peer's device list under which
+    the peer gave out that key. ``mine`` are the ids of our own X-Wing keys to which the peer may
+    seal letters, oldest first; ``used`` is the newest key to which a letter from the peer was
+    sealed. ``sent`` is the counter of our last letter to the peer, and ``seen`` are the latest
+    counters of the peer's letters that have arrived. ``prekey`` is the id of the one-time or
+    fallback key with which we began the session.
     """
 
     device: DeviceId
@@ -369,8 +374,8 @@ PEER_TABLE: Final = Table(PEER, PeerDevice)
 
 @dataclass(frozen=True, slots=True)
 class OwnXWingKey:
-    """One of our X-Wing keys: ``peer`` is the ``peer_key`` (device/vault_tables.py) of the device
-    it was made for, None for a public prekey.
+    """One of our X-Wing keys. ``peer`` is the ``peer_key`` (device/vault_tables.py) of the device
+    for which the key was made; it is None for a public prekey.
     """
 
     id: bytes

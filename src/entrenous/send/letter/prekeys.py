@@ -99,12 +99,14 @@ def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements
 
 
 def discard_unpublished_prekeys(device: Device) -> None:
-    """Discard a set that the relay does not have yet, since a new relay needs a complete set."""
+    """Discard a set that the relay does not have yet, since it is signed for our former mailbox."""
     _UNPUBLISHED_PREKEYS_RECORD.drop(device.vault)
 
 
 def top_up_and_rotate_prekeys(device: Device) -> None:
-    """Publish prekeys if few one-time keys are left or the X-Wing prekey is due for rotation."""
+    """Publish prekeys if few one-time keys are left at the relay, or if the X-Wing prekey is due
+    for rotation. Then delete the X-Wing prekeys that were replaced long ago.
+    """
     me = own_device(device)
     home = me.home
     left_at_relay = device.courier.prekey_count(
@@ -138,7 +140,10 @@ def _own_xwing_prekeys(device: Device) -> list[OwnXWingKey]:
 
 
 def _delete_old_prekeys(device: Device) -> None:
-    """Delete replaced prekeys once no more letters to them can be written."""
+    """Delete X-Wing prekeys that were replaced two weeks ago or earlier.
+
+    A sender who requested a prekey just before it was replaced has had these weeks to write.
+    """
     now = time_certainly_passed(device)
     for key, successor in pairwise(_own_xwing_prekeys(device)):
         if now - successor.made_at >= _REPLACED_PREKEY_DELETED_AFTER:

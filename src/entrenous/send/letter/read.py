@@ -1,4 +1,4 @@
-"""Read a received letter: every check of docs/spec/letter.md, section 4, in its order."""
+"""Read a received letter, with the checks of docs/spec/letter.md, sections 4 and 8."""
 
 from dataclasses import dataclass, replace
 
@@ -171,19 +171,20 @@ def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
 
 
 def _person_with_newer_list(shown: Person, contact: Contact | None) -> Person:
-    """Return the person as the newer list describes them.
+    """Return the person as described by the newer of two device lists: the one that the letter
+    shows, and the one known for the contact.
 
-    A device that the newer list no longer has does not count, whatever key bundle its letter shows.
+    A device that is not on the newer list is rejected, whatever key bundle its letter shows.
     """
     known = None if contact is None else contact.person
     return known if known and known.id == shown.id and known.epoch > shown.epoch else shown
 
 
 def _check_device_lists(header: Header, person: Person, me: OwnIdentity, device: Device) -> None:
-    """Check that both device lists named by the letter existed.
+    """Check that the two device lists named by the letter do not contradict the known ones.
 
-    An older list may be named: a person's other device may not know the newest one yet, and
-    membership in the newest list is checked by :func:`_authenticated_sender`.
+    The letter may name an older list of its sender, since a person's other device may not know the
+    newest one yet. :func:`_authenticated_sender` checks that the device is on the newest list.
     """
     contact = contact_by_id(person.id, device)
     shown = DeviceListHead(person.epoch, person.head)
@@ -209,7 +210,8 @@ def _check_recipient_device_list(header: Header, me: OwnIdentity) -> None:
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in device_list_heads(read_key_bundle(me.card).lists)}
-        # if the list is too old for our key bundle, accept the device list head in the letter
+        # If the list is so old that our key bundle no longer contains it, accept the head in the
+        # letter.
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonDeviceListHead(me.person.id, header.to_epoch, header.to_head)
@@ -244,7 +246,7 @@ def _refuse_repeat_or_mark_seen(header: Header, peer: PeerDevice | None, device:
 
 
 def _check_next_key(header: Header) -> None:
-    """Check the next key: with an invalid one we could never reply."""
+    """Check the sender's next key. If it were invalid, we could never reply."""
     try:
         seal_to(header.next_key.public, b"", b"")
     except BadKey:
@@ -258,7 +260,9 @@ def _store_ratchet_state(
     sessions: tuple[Secret, ...],
     device: Device,
 ) -> None:
-    """Store the new ratchet state, and delete keys that the peer no longer needs."""
+    """Store the new ratchet state, and delete our X-Wing keys to which the peer seals no more
+    letters.
+    """
     seen = frozenset[int]() if peer is None else peer.seen
     newest = header.counter > max(seen, default=0)
     moved = PeerDevice(
@@ -284,9 +288,10 @@ def _store_ratchet_state(
 def _drop_unneeded_own_keys(
     moved: PeerDevice, own_key: OwnXWingKey, peer: PeerDevice, device: Device
 ) -> PeerDevice:
-    """Delete our keys that are older than the newest one used, once no letter to them can arrive.
+    """Delete our X-Wing keys that are older than the newest one to which the peer has sealed a
+    letter, unless a letter is missing that may be sealed to one of them.
 
-    A peer never uses an older key again, so only letters with lower counters can be encrypted with
+    A peer never seals to an older key again, so only letters with lower counters can be sealed to
     an older key.
     """
     used = _newer_used_key(own_key.id, peer)

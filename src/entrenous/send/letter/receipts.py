@@ -69,14 +69,15 @@ OWED_RECEIPT_TABLE: Final = Table(OWED_RECEIPT, OwedReceipt)
 
 _RECEIPT_DELAY_S_MIN: Final = 60
 _RECEIPT_DELAY_S_MAX: Final = 900
-#: If a receipt is due later than this, its time was recorded by a clock that was ahead.
+#: If a receipt is due more than this long after now, a clock that was ahead recorded its time.
 MAX_RECEIPT_DELAY: Final = timedelta(seconds=_RECEIPT_DELAY_S_MAX)
 
 
 def owe_delivery_receipt(header: Header, received: ReceivedMessage, device: Device) -> None:
-    """Record that a receipt is owed for a stored message.
+    """Record which device sent a message and, if its sender may get receipts, that a receipt is
+    owed for its delivery.
 
-    Call it in the transaction that stores it.
+    Call this function in the transaction that stores the message.
     """
     key = inbox_key(received.sender, received.id)
     device.vault.put(SENDING_DEVICE, key, header.from_device)
@@ -84,9 +85,10 @@ def owe_delivery_receipt(header: Header, received: ReceivedMessage, device: Devi
 
 
 def owe_opening_receipt(received: ReceivedMessage, device: Device) -> None:
-    """Record that a receipt is owed for an opening.
+    """Record that a receipt is owed for an opening, if the sender may get receipts.
 
-    Call it in the transaction that records the opening, while the manifest is still stored.
+    Call this function in the transaction that records the opening, while the manifest is still
+    stored.
     """
     _store_owed_receipt_if_allowed(ReceiptEvent.OPENED, received, device)
 
@@ -100,7 +102,8 @@ def may_get_receipts(person: PersonId, device: Device) -> bool:
     """Return whether a person may get receipts.
 
     Either their keys have been compared, or only an invite link vouches for the keys and the user
-    agreed to send receipts. Their device lists must not conflict.
+    agreed to send receipts. The person must not be blocked, and their device lists must not
+    contradict each other.
     """
     contact = CONTACT_TABLE.load(person.hex(), device.vault)
     if contact is None or contact.blocked or contact.forked:
@@ -133,8 +136,8 @@ def _store_owed_receipt_if_allowed(
 
 
 def _next_due_time(peer_id: str, device: Device) -> datetime:
-    """Return when receipts that are already owed to that device are due; if there are none, a
-    random time that reveals nothing.
+    """Return when the receipts that are already owed to that device are due. If there are none,
+    return a random time, 1 to 15 minutes from now.
     """
     for key in OWED_RECEIPT_TABLE.keys(device.vault, peer_id):
         owed = OWED_RECEIPT_TABLE.load(key, device.vault)
@@ -201,9 +204,10 @@ def verify_and_store_receipts(
     """Store a device's receipts for our copies; receipts for unknown copies are ignored.
 
     Raises:
-        NotForThisMailbox, BadSignature: a receipt is for a copy sent to another device, names
-            a message other than that copy's, or lacks a valid signature by the sending device that
-            also covers the letter's device list.
+        NotForThisMailbox: a receipt is for a copy that went to another device, or names another
+            message or other marks than that copy has.
+        BadSignature: the device that sent the letter did not sign these receipts, or the statement
+            that it signed differs from ours, which names the letter's device list.
     """
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in receipts.receipts)
@@ -257,9 +261,10 @@ def _verify_and_store_receipt(
 
 
 def _store_proving_bundle(person: PersonId, head: bytes, device: Device) -> None:
-    """Store the first key bundle that proves this list.
+    """Store the person's newest key bundle if it includes this device list, unless a bundle is
+    stored for this list already.
 
-    The bundle contains every device whose receipts name this list.
+    It proves which devices were on the list, and so which device signed a receipt.
     """
     card = key_bundle_including_head(person, head, device)
     if card is not None and device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) is None:

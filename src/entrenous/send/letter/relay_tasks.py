@@ -40,11 +40,12 @@ def has_tokens_to_withdraw(device: Device) -> bool:
 
 
 def send_pending_relay_changes(device: Device) -> list[EntrenousError]:
-    """Register the tokens that outbox items hand out, and withdraw revoked ones.
+    """Send our relay this device's own changes. Register the tokens that outbox items hand out, and
+    withdraw revoked ones.
 
     Tasks that our relay refuses or does not answer are repeated next time; their errors are
-    returned. If the token that deletes our mailbox changes, letters to our other devices are put
-    into the outbox: until these are sent, no other device could revoke this one if it were lost.
+    returned. If the token that deletes our mailbox changes, letters with the new token to our other
+    devices are put into the outbox. Until these have arrived, no other device can revoke this one.
     """
     close_token_changes = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is not None
     problems = send_own_changes_to_relay(device)
@@ -85,11 +86,12 @@ _RESTORE_CHECK_INTERVAL_AFTER_FAILURE_S: Final = 3600
 
 
 def repeat_requests_after_restore(device: Device) -> None:
-    """From time to time, ask our relays whether they were restored, and repeat what they may have
-    lost.
+    """Every six hours, ask relays whether they were restored from a backup, and repeat the requests
+    that they may have lost.
 
-    Other relays are not asked unless there is something to repeat, because a relay learns when and
-    from where we connect. A relay that does not answer is asked again an hour later.
+    Our own relay is always asked, another relay only if there is something to repeat there, because
+    a relay learns when and from where we connect. A relay that does not answer is asked again an
+    hour later.
     """
     home = own_device(device).home.relay_url
     known = dict(device.vault.items(RELAY_RESTORE))
@@ -107,8 +109,8 @@ def repeat_requests_after_restore(device: Device) -> None:
 
 
 def _relays_with_recent_requests(device: Device) -> set[str]:
-    # If a copy has no recall date of ours, only its relay said that it was recalled. Such a
-    # copy alone is no reason to ask that relay for ever.
+    # If a copy that was taken back has no ``ended_at``, only its relay said that it was taken back.
+    # Such a copy alone is no reason to ask that relay for ever.
     taken_back = {
         copy.relay_url for copy in _recently_recalled_copies(device) if copy.ended_at is not None
     }
@@ -178,8 +180,8 @@ def _unix_seconds_now(device: Device) -> int:
 
 
 def _repeat_requests_to_own_relay(device: Device) -> None:
-    """Repeat to our own relay: recent withdrawals, valid registrations, the mailbox's deletion
-    token and prekeys.
+    """Send our own relay again the recent withdrawals of send tokens, the registrations of valid
+    send tokens, and the token that deletes the mailbox. Publish prekeys again.
     """
     since = _earliest_repeated_request_time(device)
     with device.vault.transaction():

@@ -43,7 +43,9 @@ def ensure_session(to: Addressee, device: Device) -> None:
     """Ensure that a session with this device exists; its relay is asked only if there is none.
 
     Raises:
-        BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable, WrongToken.
+        BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable, NoPrekeys,
+            NoSuchMailbox.
+        WrongToken: we have no token for this device, or its relay refused the token.
     """
     person = to.contact.person
     peer_id = peer_key(person.id, to.key.device)
@@ -67,8 +69,8 @@ def has_session(to: Addressee, device: Device) -> bool:
 def ensure_sessions(targets: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
     """Ensure sessions with these devices; return the devices that have one.
 
-    A device that has published no keys yet, or for which we have no tokens yet, is skipped if
-    another device of the same person can be reached.
+    A device that has published no keys yet, whose mailbox is gone, or for which we have no valid
+    token, is skipped if another device of the same person can be reached.
 
     Raises:
         NoPrekeys, NoSuchMailbox, WrongToken: none of a person's devices can be reached.
@@ -90,11 +92,11 @@ def ensure_sessions(targets: Iterable[Addressee], device: Device) -> tuple[Addre
 
 
 def begin_new_session(to: Addressee, device: Device) -> None:
-    """Begin a new session with this device on fresh prekeys, keeping the old ones for letters in
-    transit. Counters continue, since the peer refuses used numbers.
+    """Begin a new session with this device from fresh prekeys. Old sessions are kept for letters
+    in transit. Counters continue, since the peer refuses numbers that were used before.
 
     Raises:
-        BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable, WrongToken.
+        The errors of :func:`ensure_session`.
     """
     peer_id = peer_key(to.contact.person.id, to.key.device)
     before = PEER_TABLE.load(peer_id, device.vault)
@@ -152,8 +154,8 @@ def _verified_prekey(
 
 
 def repair_sessions(name: str, device: Device) -> Contact:
-    """Fetch fresh prekeys for each of a person's devices, and put hellos that use them into the
-    outbox.
+    """Begin a new session with each of a person's devices for which we have send tokens, and put
+    a hello for the device into the outbox.
 
     Raises:
         UnknownPerson, ContactIsBlocked, DeviceWithoutRelay.

@@ -56,8 +56,9 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class OuterLetterParts:
-    """The parts of a letter that the relay sees, and the end of its undo window, until which the
-    letter waits here.
+    """What belongs to a letter besides its body: the envelope in which it is posted, with a share
+    and blobs if there are any; the id of its message, which only the recipient sees; and
+    ``release_at``, the end of its undo window, until which the letter waits here.
     """
 
     envelope: EnvelopeId
@@ -103,7 +104,7 @@ def outer_parts_without_content(device: Device) -> OuterLetterParts:
 def seal_and_queue_letter(
     body: Body, to: Addressee, outer: OuterLetterParts, device: Device
 ) -> None:
-    """Seal a letter and put it into the outbox, in one transaction. A session with the addressee
+    """In one transaction, seal a letter and put it into the outbox. A session with the addressee
     must exist (send/letter/sessions.py).
 
     Raises:
@@ -143,7 +144,9 @@ def _record_receipt_coverage(manifest: Manifest, envelope: EnvelopeId, device: D
 
 
 def _last_token_hash_in(body: Body) -> bytes | None:
-    """Return the hash of the last token that a letter hands out, which must be registered first."""
+    """Return the hash of the last token that a letter hands out, or None. The token must be
+    registered before the letter is sent.
+    """
     if isinstance(body, Hello | TokenRangeNote):
         return token_hash(derive_send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))
     return None

@@ -1,7 +1,7 @@
 """Upload the blobs of an outbox item, and download a message's blobs into the vault.
 
-An upload resumes where it stopped (docs/spec/relay.md, section 4); downloads stay sealed
-(docs/spec/content.md, section 3).
+A large upload resumes where it stopped (docs/spec/relay.md, section 4), and so does a download.
+Downloaded blobs stay sealed (docs/spec/content.md, section 3).
 """
 
 import io
@@ -44,8 +44,8 @@ def upload_blobs(
     Each is stored durably at the relay before the next upload begins.
 
     Raises:
-        RelayUnreachable, or the error with which the relay refused. The relay keeps what it has
-            received for a day.
+        RelayUnreachable: an upload was interrupted; the relay keeps the received bytes for a day.
+        The error with which the relay refused.
     """
     copy = COPY_DELIVERY_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
@@ -87,8 +87,8 @@ class _BlobUpload:
                 else:
                     return counted.report_progress(self.deposit.size)
                 if idle > _UPLOAD_TRIES_WITHOUT_PROGRESS_MAX:
-                    # A relay that claims progress but makes none is not asked again. From now on,
-                    # only the timeout of the HTTP client (the courier) ends the upload.
+                    # After several tries without progress, the relay is not asked again how much
+                    # arrived. Only the timeout of the HTTP client (the courier) ends the upload.
                     self.withdraw, start = None, 0
 
     def _bytes_at_relay(self) -> int:
@@ -110,7 +110,9 @@ class _RestartRequestedError(Exception):
 
 
 class _CountedReader(io.BufferedIOBase):
-    """A file that reports how much was read, and that may be rewound only once."""
+    """A file that reports how much was read. If ``once`` is true for an attempt to upload it, the
+    HTTP client can set the position in the file only once.
+    """
 
     def __init__(self, file: BinaryIO, on_sent: SentBytesCallback) -> None:
         self._file, self._on_sent, self._reported = file, on_sent, 0
@@ -212,7 +214,9 @@ def _resume_offset(part: PartialDownload | None, ref: BlobRef, vault: Vault) -> 
 
 
 def _begin_download(key: str, before: PartialDownload | None, vault: Vault) -> PartialDownload:
-    """Start an empty part; file and record are created together."""
+    """Delete the file of the earlier download, if there is one, and begin a download with an empty
+    file. The file and its record are stored in one transaction.
+    """
     with vault.transaction():
         if before is not None:
             vault.delete_file(before.kept)

@@ -1,6 +1,6 @@
-"""Drafts: a message to be sent with its policy, and messages that wait in the vault until they are
-sent or discarded. Also the warnings that the guard (send/guard.py) has about recipients, and the
-errors of sending.
+"""Drafts: messages that are to be sent, and unfinished messages that the vault keeps until they are
+sent or discarded. This module also has the guard's warnings about recipients (send/guard.py), and
+the errors of sending, marking and recalling.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ from entrenous.send.people.circles import CircleId, MessageParticipants
 class MessagePolicy:
     """When a message expires and how many times it may be opened (None: any number).
 
-    ``may_export`` says whether its files may be kept although openings are limited.
+    ``may_export`` says whether the recipient may export its files and text although openings are
+    limited.
     """
 
     expires_at: datetime
@@ -36,9 +37,10 @@ class Draft:
 
     Files are pictures, clips and sounds in any order. ``caption`` is a line beside files, ``text``
     a message of its own; at most one of them is set. ``confirmed`` are the names typed in answer to
-    the guard. The members of ``circles`` are among ``to``. ``within`` is the conversation that the
-    draft belongs to, and ``reply`` the message in it that it answers. Nothing leaves for ``undo_s``
-    seconds.
+    the guard. The members of ``circles`` whom this device can reach are among ``to``. ``within`` is
+    the conversation that the draft belongs to, and ``reply`` the message that the draft answers.
+    ``size_px`` is the size to which pictures are scaled. Nothing leaves for ``undo_s`` seconds
+    after sealing.
 
     Raises:
         TooManyPictures, CaptionTooLong, TextTooLong, TextHasControlCharacters.
@@ -246,9 +248,9 @@ DRAFT_TABLE: Final = Table(DRAFT, StoredDraft)
 
 
 def store_draft(draft: StoredDraft, files: tuple[bytes, ...], device: Device) -> StoredDraft:
-    """Store a draft and its files; an empty ``id`` makes a new one.
+    """Store a draft, and return it as stored. A draft with an empty ``id`` gets a new id.
 
-    ``files`` are added to those that it has. Raises DiskFull.
+    ``files`` are added to the files that the draft has. Raises DiskFull.
     """
     with device.vault.transaction():
         blobs = (*draft.files, *(device.vault.store_file(data) for data in files))
@@ -296,7 +298,7 @@ def _without_element_at(several: tuple[ItemT, ...], place: int) -> tuple[ItemT, 
 
 
 def discard_draft(draft_id: bytes, device: Device) -> None:
-    """Delete a draft and its files; a missing one is no error."""
+    """Delete a draft and its files; a missing draft is no error."""
     draft = DRAFT_TABLE.load(draft_id.hex(), device.vault)
     if draft is None:
         return

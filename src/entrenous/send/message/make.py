@@ -1,5 +1,6 @@
-"""Make a message: each device's own marked copies, sealed, recorded and put into the outbox. Each
-device's content is sealed under a key made from two shares (docs/spec/content.md).
+"""Make a message: mark copies of the files for each device, seal and record these copies, and put
+them into the outbox. Each device's content is sealed under a key made from two shares
+(docs/spec/content.md).
 """
 
 import io
@@ -75,8 +76,8 @@ class _SealedDeviceCopies:
 class SendingContext:
     """Data that all copies of one message share.
 
-    ``groups`` is the secret from which the share groups are derived: copies whose openings a relay
-    counts together.
+    ``groups`` is the secret from which the ids of share groups are derived. A share group is all
+    copies for one person, whose openings a relay counts together.
 
     ``sent_at`` has the clock's full precision, so that the ledger keeps the order of messages sent
     within one second; recipients get whole seconds.
@@ -101,9 +102,10 @@ def seal_and_queue_message(  # noqa: PLR0913, PLR0917 - all that a message is ma
     device: Device,
     watch: TransferWatch,
 ) -> datetime | None:
-    """Make all copies of a message; return when it may be sent, None for at once.
+    """Make, seal, record and queue all copies of a message. Return when the message may be sent;
+    None means at once.
 
-    Call it in one transaction.
+    Call it in a transaction.
 
     Raises:
         TooLarge, LetterTooLong, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
@@ -229,7 +231,8 @@ def seal_content(
     sending: SendingContext,
     device: Device,
 ) -> MessageLetterParts:
-    """Encrypt each file for one device; the key is split between its letter and its relay.
+    """Encrypt the files and the text for one device. The key is made from two shares: one for the
+    device's letter, one for its relay.
 
     Raises:
         TooLarge: a file exceeds the relay's limit.

@@ -39,8 +39,9 @@ class LedgerEntries:
 
 
 class FilesCopiedTogether(Protocol):
-    """The pictures, a clip or a sound of a message, copied together. ``places`` are their
-    positions among the message's files, from 0; ``copy_formats`` have the same order.
+    """The files of a message that are copied together: all its pictures, or one clip, or one sound.
+    ``places`` are their positions among the message's files, from 0; ``copy_formats`` have the same
+    order.
     """
 
     @property
@@ -52,13 +53,16 @@ class FilesCopiedTogether(Protocol):
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MarkedCopy", ...], None, None]:
-        """For each recipient in turn, yield one copy of each file; a few copies are made ahead.
+        """For each of ``people`` recipients in turn, yield one copy of each file; a few copies are
+        made ahead. If a message is sent through relays, each device counts as a recipient.
         ``marking`` counts each file's bytes once per recipient.
         """
         ...
 
     def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        """Keep the originals; ``copies`` are the copies made of each file."""
+        """Keep the originals, and return the ledger entries; ``copies`` are the copies made of each
+        file.
+        """
         ...
 
     def store_features(self, message: MessageId, device: Device) -> None:
@@ -77,7 +81,7 @@ class PreparedFiles:
 
     @property
     def copy_formats(self) -> tuple[CopyFormat, ...]:
-        """The shape of each file, in the message's order."""
+        """The format of each file's copies, in the message's order."""
         return self._in_message_order([part.copy_formats for part in self.parts])
 
     def make_copies(
@@ -95,7 +99,9 @@ class PreparedFiles:
                 yield self._in_message_order(list(map(_next_copies, self.parts, making)))
 
     def keep_originals(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        """Keep all originals; ``by_file`` are the copies of each file, in the message's order."""
+        """Keep all originals, and return the ledger entries; ``by_file`` are the copies of each
+        file, in the message's order.
+        """
         kept = [
             part.keep_originals([by_file[place] for place in part.places], device)
             for part in self.parts
@@ -149,7 +155,9 @@ def prepare_files(
 
 
 def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
-    """Return the next copies of a group of files; a clip may be shorter when it is read again."""
+    """Return the next copies of a group of files. If that fails for a group of one file, for
+    example because a clip cannot be read again, the error says which file it was.
+    """
     with note_error_file_index(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 
@@ -163,7 +171,7 @@ def _prepare_clip_or_sound(
             return _lazy_import("entrenous.send.copies.mark_clip:prepare_message_clip")(
                 place, untrusted_data, device, reached
             )
-    except UnsupportedVideoCodec:  # it has pictures, so it must not be sent as sound alone
+    except UnsupportedVideoCodec:  # the file has frames, so it must not be sent as sound alone
         raise
     except NoVideoFound:
         return _prepare_sound(place, untrusted_data, device, reached)
@@ -179,7 +187,9 @@ def _prepare_sound(
 
 
 def _lazy_import(qualified_name: str) -> Callable[..., FilesCopiedTogether]:
-    """Import a function on demand: text needs no marking code, pictures no video library."""
+    """Import a function on demand: a text needs no code for marking, and a picture needs no video
+    library.
+    """
     module, _, name = qualified_name.partition(":")
     function: Callable[..., FilesCopiedTogether] = getattr(import_module(module), name)
     return function

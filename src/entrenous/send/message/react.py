@@ -49,8 +49,8 @@ class ReactionResult:
 def react(name: str, emoji: str | None, device: Device) -> ReactionResult:
     """Send a reaction to a message, or withdraw it (``emoji`` None).
 
-    Each contact in its conversation gets a letter, except people with conflicting device lists or
-    without a common protocol version.
+    Each contact who sent or received the message gets a letter, except people who are blocked,
+    whose device lists contradict each other, or with whom we share no protocol version.
 
     Raises:
         UnknownMessage, BadReaction, NobodyToReactTo, OwnProgramTooOld, ContactProgramTooOld,
@@ -113,7 +113,9 @@ def reactions_to(
 
 
 def _people_with_message(meant: MessageReference, device: Device) -> set[PersonId]:
-    """Return the people who are known to have a message; empty if this device does not have it."""
+    """Return the people known as sender or recipients of a message; empty if this device does not
+    have the message.
+    """
     if meant.sender == own_device(device).person.id:
         sent = COPY_DELIVERY_TABLE.all(device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}

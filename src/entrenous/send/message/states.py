@@ -45,8 +45,9 @@ class ReceivedMessage:
 
     After the opening of a message without an opening limit, ``kept`` are its message frame and
     its files, sealed in the vault; ``key`` opens them, and ``text`` is its text. With a limit
-    nothing is kept, and ``views`` counts the openings here. ``sequence`` is the relay's number for
-    it, which orders messages whose ``sent_at``, in whole seconds, is equal.
+    nothing is kept, and ``views`` counts the openings here. ``sequence`` is the number of the
+    message's envelope at the relay; it orders messages whose ``sent_at`` (in whole seconds) is
+    equal.
     """
 
     id: MessageId
@@ -186,7 +187,9 @@ def next_send_state(departure: SendState, event: CopyEvent) -> SendState:
 
 
 def can_be_cancelled(departure: SendState) -> bool:
-    """Return whether it is certain that a copy was not sent."""
+    """Return whether it is certain that a copy is not at its relay: it was never posted, or the
+    relay refused it.
+    """
     return (departure, CopyEvent.CALL_OFF) in NEXT_COPY_STATE
 
 
