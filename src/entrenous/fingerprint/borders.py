@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from entrenous.fingerprint.pdq import LUMA_WEIGHTS, Floats, Pixels
 
-# brightness levels; a row is plain if its brightest and darkest pixels differ by at most this
+# In brightness levels. The mean of a border's row differs from that of its outermost row by at most
+# this. In screenshots.py, a row is plain if its brightest and darkest pixels differ by at most
+# this.
 PLAIN_SPREAD_LEVELS_MAX: Final = 16.0
-# A narrow bar shares JPEG blocks with the picture, so a few of its pixels may deviate far. These
-# two limits apply instead: to a row's standard deviation, and to the difference between the means
-# of its eighths. The second one distinguishes a bar from a sky.
+# A narrow bar shares JPEG blocks with the picture, so a few of its pixels may deviate far. So two
+# other limits decide here whether a row is plain: one for its standard deviation, and one for the
+# difference between the means of its eighths. The second limit distinguishes a bar from a sky.
 PLAIN_DEVIATION_MAX: Final = 6.0
 PLAIN_SLOPE_MAX: Final = 8.0
 _PARTS_PER_ROW: Final = 8
@@ -26,7 +28,7 @@ BOUNDARY_SEARCH_PX: Final = 8  # side of a JPEG block; the ripples at an edge ma
 
 
 Box = tuple[int, int, int, int]
-"""First and last row, first and last column; each last one is not included."""
+"""First and last row, first and last column; the last row and column are not included."""
 
 
 def pictures_inside_frames(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:

@@ -164,7 +164,7 @@ def _filter_areas(
 ) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
     """Return the bright and the dark areas of a filter.
 
-    An area is given by its first row and note, and its last row and note.
+    An area is given by its first row and note, and by the row and note at which it ends.
     """
     low, high, width = (
         chroma_filter.note,

@@ -65,9 +65,9 @@ def grid_window_edges() -> WindowEdges:
 
 
 def registered_window_mask(down: WindowEdges, across: WindowEdges) -> NDArray[np.bool_]:
-    """Return a mask (K, M) of the windows to register, of those with these rows and columns.
+    """Return a mask (K, M): which windows are registered, for K ranges of rows and M of columns.
 
-    Rows are (K, 2), and columns are (M, 2).
+    ``down`` (K, 2) and ``across`` (M, 2) have the first and last edge of each range.
     """
     high, wide = (np.rint(GRID_STEPS * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])

@@ -144,15 +144,16 @@ NETWORK_FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81
 
 
 class OnnxEmbedder:
-    """Computes embeddings one after another on one thread, at the lowest priority.
+    """Computes embeddings one after another, on one thread.
 
-    The network is loaded when the first embedding is computed, because it needs much memory.
+    ONNX Runtime prepares the network when the first embedding is computed, because that needs much
+    memory.
     """
 
     __slots__ = ("_lock", "_network", "_session")
 
     def __init__(self) -> None:
-        """Find the network; raises EmbeddingModelMissing if it or a package is missing."""
+        """Read the network's file; raises EmbeddingModelMissing if it or a package is missing."""
         self._network = _load_network()
         self._session: Any = None
         self._lock = threading.Lock()

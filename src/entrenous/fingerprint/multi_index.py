@@ -149,7 +149,7 @@ def _flip_patterns(width: int, radius: int) -> Keys:
 
 
 def _folded_cells(flips: Keys, width: int) -> Keys:
-    """Map patterns to the cell that lists a hash or its complement."""
+    """Return the patterns for a folded table: those with the highest bit set are complemented."""
     mask, high = (1 << width) - 1, 1 << width - 1
     return np.sort(np.where(flips & high, flips ^ mask, flips))
 

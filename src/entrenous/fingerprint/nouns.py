@@ -252,7 +252,7 @@ class VideoViews:
 class SoundPrint:
     """A registered sound: ``words`` are big-endian unsigned 32-bit integers, 8.08 per second.
 
-    Word number n covers the 2.73 seconds that begin at n times 0.1238 seconds.
+    Word number n covers the 2.72 seconds that begin at n times 0.1238 seconds.
     """
 
     kind: ClassVar[str] = SOUND_KIND

@@ -144,7 +144,7 @@ GRADIENT_PER_QUALITY: Final = 90
 def fingerprint(picture: Picture) -> Fingerprint:
     """Return the PDQ hash and quality of a picture, computed from all its pixels.
 
-    A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference
+    A picture with a side below 5 pixels gets quality 0 and a hash of zeros, as in the reference
     implementation. Transparent parts are taken as white.
     """
     blocks = shrink_to_blocks(pixels_or_luma(picture), picture.original_size, picture.shrunk_by)

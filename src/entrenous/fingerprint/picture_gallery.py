@@ -245,7 +245,10 @@ class PointGallery:
 def _most_consistent_pictures(
     rows: NDArray[np.int32], pairs: PointPairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
-    """Return the pictures with most weight in any one class of rotation and scale, best first."""
+    """Return the pictures with most weight in one class of rotation and scale, best first.
+
+    There are at most ``_COMPARED_PICTURES_MAX``.
+    """
     angle = pairs.rotation_steps.astype(np.int64) * _ANGLE_CLASSES // ANGLE_STEPS_PER_TURN
     octave = np.clip(pairs.scale_octaves + _SCALE_OCTAVES // 2, 0, _SCALE_OCTAVES - 1)
     scale = octave.astype(np.int64)

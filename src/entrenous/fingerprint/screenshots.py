@@ -67,8 +67,9 @@ class _JumpMap:
     def strongest_lines(self, start: int, stop: int) -> dict[int, float]:
         """Return the strongest lines across these columns, at most six, and the page's edges.
 
-        They are in order of position. Each has a score: 1 where a plain part of the page ends, and
-        otherwise the share of the columns that have a jump.
+        The lines are in order of position. The score of a line is 1 where a large part that is not
+        plain begins or ends, and otherwise the share of the columns that have a jump. Where a small
+        such part begins or ends, the score is at least ``JUMP_SHARE_MIN``.
         """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
         for end, share in self._ends_of_nonplain_parts(start, stop):
@@ -79,8 +80,8 @@ class _JumpMap:
             sharpest = near[
                 np.argmax(strength[near] - DISTANCE_PENALTY_PER_PX * np.abs(near - end))
             ]
-            # A picture that fills the upload has lines everywhere, so the ends of plain parts count
-            # more.
+            # A picture that fills the upload has lines everywhere, so the lines where plain parts
+            # of the page end count more.
             base = 1 if share >= BOX_SIDE_SHARE_MIN else JUMP_SHARE_MIN
             strength[sharpest] = max(strength[sharpest], base + share)
         chosen: dict[int, float] = {}

@@ -128,7 +128,10 @@ def hash_without_edges(luma: Luma) -> bytes | None:
 
 @dataclass(slots=True)
 class TrimmedViewCollector:
-    """Collects an upload's trimmed views at ``TRIMMED_TIMES_MAX`` times, ``apart_ms`` apart."""
+    """Collects an upload's trimmed views at no more than ``TRIMMED_TIMES_MAX`` points in time.
+
+    These are ``apart_ms`` milliseconds apart.
+    """
 
     apart_ms: int
     views: list[TrimmedView] = field(default_factory=list)
@@ -332,9 +335,9 @@ class _HashedFrame:
 def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
     """Return all views of an uploaded video; if it has no detail, the views have no frames.
 
-    Frames are sampled four times per second. Frames with little detail are left out, and frames
-    that differ from the last one kept in at most SAME_FRAME_BITS_MAX bits. In a video with bars,
-    only the parts of frames inside the bars are compared.
+    Frames are sampled four times per second. Frames with little detail are left out. Frames that
+    differ from the last one kept in at most SAME_FRAME_BITS_MAX bits are left out too. In a video
+    with bars, detail and differences are measured inside the bars.
 
     Args:
         frames: upright, in time order; iterated once.
