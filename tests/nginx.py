@@ -24,7 +24,8 @@ def run_nginx(
 ) -> Iterator[str]:
     """Run nginx with the configuration ``conf_name`` of ``share/``, and yield its URL.
 
-    The port, the paths of certificate and key, and all keys of ``replacements`` are replaced.
+    In the configuration, the port, the paths of the certificate and its key, and each key of
+    ``replacements`` are replaced.
     """
     assert NGINX is not None
     with socket.socket() as free:

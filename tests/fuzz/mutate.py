@@ -1,4 +1,4 @@
-"""Mutations of an input's bytes, or of one node of the value that the input encodes.
+"""Mutate the bytes of an input, or one node of the value that the input encodes as CBOR or JSON.
 
 A parser that checks lengths and order refuses nearly all inputs with changed bytes at once. A value
 that is changed and encoded again often passes these checks.

@@ -33,7 +33,7 @@ def test_truncated_jpeg_with_an_end_marker_is_refused(
     data = encode_image(photo.convert(mode), "JPEG", **options)
     start = data.index(b"\xff\xda") + 14
     for part in range(50):
-        # A cut in the last 3 of 53 parts might affect only the last blocks, so none is tested.
+        # Cuts in the last 3 of 53 parts are not tested: they might remove only the last blocks.
         cut = start + (len(data) - start) * part // 53
         with pytest.raises(IncompletePicture):
             read_picture(data[:cut] + END_OF_IMAGE)

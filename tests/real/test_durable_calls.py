@@ -119,7 +119,7 @@ def test_no_success_is_sent_before_postgresql_acknowledges_a_commit(tmp_path: Pa
             is_requested, is_sent, is_flushed = True, False, False
         elif file_descriptor(call) == flushing:
             is_sent = is_sent or call.startswith("sendto")
-            is_flushed = is_flushed or (is_sent and is_commit_acknowledged(call))
+            is_flushed = is_flushed or (is_sent and says_that_no_transaction_is_open(call))
         elif '"HTTP/1.1 20' in call and is_requested:
             assert is_flushed, call
             is_requested, answered_count = False, answered_count + 1
@@ -132,6 +132,6 @@ def file_descriptor(call: str) -> str | None:
     return found and found[1]
 
 
-def is_commit_acknowledged(call: str) -> bool:
+def says_that_no_transaction_is_open(call: str) -> bool:
     """Return whether the call receives PostgreSQL's message that no transaction is open."""
     return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call

@@ -46,7 +46,7 @@ from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
 
-PART_BYTES = 24  # a part of this length is found nowhere else by chance
+PART_BYTES = 24  # so long that no other file contains a part of the text by chance
 RECORD_TYPES_BY_TABLE: dict[str, type] = {
     CONTACT: Contact,
     INBOX: ReceivedMessage,

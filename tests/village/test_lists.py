@@ -264,7 +264,7 @@ def publish_key_bundle(ana: Person) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_own_list_that_this_device_did_not_sign_is_reported(network: Network) -> None:
-    """Ben has a list of Ana's that her device does not know; his message to her names it."""
+    """Ben's message names a list of Ana's devices that Ana's own device does not know."""
     ana, ben = network["ana"], network["ben"]
     fork_device_list(ana, ben)
     ben.send(SMALL_PICTURE, ana)

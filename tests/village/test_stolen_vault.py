@@ -257,7 +257,7 @@ def test_vault_from_before_a_letter_was_read_opens_both_layers(conversation: Con
 @pytest.mark.threat("later-theft")
 @pytest.mark.threat("view-once-bypass")
 def test_stolen_vault_contains_no_share_of_a_view_once_message(conversation: Conversation) -> None:
-    """The vault is Ben's, after he has opened the message."""
+    """The vault is stolen from Ben's device after he has opened the message."""
     fetch_messages(conversation.network["ben"].device)
     conversation.send_and_open("ana", opens=1)
     (share,) = conversation.recordings["ben"].shares[-1:]

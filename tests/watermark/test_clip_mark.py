@@ -110,7 +110,7 @@ def test_pilot_chips_give_no_evidence() -> None:
         assert not numbers[~LAYOUT.copy_chip_mask].any()
 
 
-def test_nothing_before_the_score_takes_a_key() -> None:
+def test_functions_before_the_score_have_no_parameter_for_a_key() -> None:
     """Functions that run before the score may use the pilot, but not the key stream of a copy."""
     for function in (
         detector.FrameEvidenceAccumulator.add_frame,

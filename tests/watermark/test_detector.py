@@ -341,7 +341,7 @@ ALLOWED_FUNCTIONS = {
 
 @pytest.mark.threat("innocent-named")
 @pytest.mark.parametrize("package", [entrenous.watermark.alignment, entrenous.watermark])
-def test_nothing_before_the_score_takes_a_key(package: ModuleType) -> None:
+def test_functions_before_the_score_have_no_parameter_for_a_key(package: ModuleType) -> None:
     functions = package_functions(package)
     assert len(functions) > 20
     telling = {

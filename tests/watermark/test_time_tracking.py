@@ -89,7 +89,7 @@ def test_fractional_samples_interpolate_and_are_silent_beyond_the_ends() -> None
     "module",
     [audio_location, audio_detector, audio_tracking],
 )
-def test_nothing_before_the_score_takes_a_key(module: ModuleType) -> None:
+def test_functions_before_the_score_have_no_parameter_for_a_key(module: ModuleType) -> None:
     known = {"key", "keys", "stream", "streams", "seed", "seeds", "recipient", "score", "secret"}
     for name, function in inspect.getmembers(module, inspect.isfunction):
         if name in {"key_scores", "chips_of_stream"}:  # these two need key streams

@@ -306,8 +306,7 @@ def test_free_bytes_are_between_0_and_2_to_the_60(tmp_path: Path) -> None:
     assert 0 < free < 2**60
 
 
-def test_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """After its file is closed, a write could reach another file that gets the same descriptor."""
+def test_upload_continues_after_a_cancelled_write(tmp_path: Path) -> None:
     store = FileBlobs(tmp_path)
 
     async def run_scenario() -> None:

@@ -275,7 +275,9 @@ def test_failed_write_fails_alone_in_its_group(sync_store: SyncRowStore) -> None
     assert [stored is None for stored in kept] == [box == boxes[7] for box in boxes]
 
 
-def test_error_while_prefetching_undoes_only_its_own_work(sync_store: SyncRowStore) -> None:
+def test_error_while_prefetching_stores_nothing_and_later_writes_succeed(
+    sync_store: SyncRowStore,
+) -> None:
     if isinstance(sync_store.store, MemoryRowStore):
         pytest.skip("this store does not prefetch")
 

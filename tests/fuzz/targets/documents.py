@@ -94,7 +94,7 @@ class FakePath:
 
     @property
     def parent(self) -> "FakePath":
-        """Return this object in place of the folder, because readers use only the folder's name."""
+        """Return this object as its own parent folder, since readers only need a path from it."""
         return self
 
     def read_bytes(self) -> bytes:

@@ -168,7 +168,9 @@ def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
 
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
-def test_refusal_by_another_relay_is_only_a_hint(cli: CommandLine, error: Exception) -> None:
+def test_refusal_by_another_relay_stops_no_other_message(
+    cli: CommandLine, error: Exception
+) -> None:
     """While Caro's relay refuses a message, Ana can still write to Ben and list messages."""
 
     def refuse_at_caros_relay(honest: HonestCall, url: str, *arguments: Any) -> Any:

@@ -136,7 +136,7 @@ def mark_anas_keys_unknown(person: Person) -> None:
 
 
 def receipt_maker_with(**fields: Any) -> Any:
-    """Return a ``_make_receipt`` that replaces ``fields`` after computing the receipt's leaf."""
+    """Return a ``_make_receipt`` that changes fields of a receipt after its leaf was hashed."""
     honest = receipts._make_receipt
 
     def make_changed_receipt(*arguments: Any) -> Any:

@@ -89,7 +89,7 @@ def send_with_false_recipients(sender: Person, reader: Person, *others: Person) 
 
 
 def reply_draft(sender: Person, name: str) -> Draft:
-    """Return a reply to all participants who are contacts of the sender."""
+    """Return a draft reply from ``sender`` to all participants whom ``sender`` has as contacts."""
     participants = participants_of_message(name, sender.device)
     return replace(
         draft(sender, *contact_names_among(participants, sender.device)), within=participants

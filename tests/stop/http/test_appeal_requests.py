@@ -1,4 +1,4 @@
-"""Appeals, floods, look-backs and the references of uploads over HTTP."""
+"""Appeals, floods of similar uploads, look-backs and upload references over HTTP."""
 
 from typing import Any
 

@@ -96,7 +96,7 @@ class EventGenerator:
                 yield from self._request_events(begun, SENDER_NAME, Request("withdraw", index))
 
     def _device_events(self, system: SystemState, index: int) -> Iterator[LabelledState]:
-        """Yield the events of one device. A device that shows a message does nothing else."""
+        """Yield the events that are possible for one device."""
         device, name = system.devices[index], DEVICE_NAMES[index]
         if system.awaits_answer(name):
             yield f"{name} dies", system.without_receiver(name)

@@ -99,11 +99,8 @@ class MoveSimulation:
         phone, tablet = self._link_device(ana, "phone"), self._link_device(ben, "tablet")
         self.lost, self.delayed_envelopes = list[Person](), set[EnvelopeId]()
         self.households = [[ana, phone], [ben, tablet], [cleo]]
-        self.addressees = (
-            ana,
-            ben,
-            cleo,
-        )  # others write to a household by the name of its first device
+        # people write to a household at the name of its first device
+        self.addressees = (ana, ben, cleo)
         self.disconnected_relay: str | None = None
         self.linked_count = 0
         for _ in range(3):

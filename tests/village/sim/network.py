@@ -55,7 +55,7 @@ class SimNetwork:
         self.schedule.wait(self.faults.transit_s(self.rng))
 
     def _repeat_later(self, request: httpx.Request) -> None:
-        """Let the request arrive later, when no device waits for the answer."""
+        """Let the request arrive a second time, later; nobody gets the answer to it."""
 
         def answer_request_again() -> None:
             self.answer_request(request)
