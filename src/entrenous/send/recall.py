@@ -55,11 +55,11 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
 
     Safe to repeat: recalled copies stay recalled. Copies that still wait here are not sent. A relay
     that does not answer does not delay the others, and is asked again at each fetch. If no copy was
-    sent, the message counts as never sent.
+    sent, the guard's later checks treat the message as never sent.
 
     Raises:
         UnknownMessage, CannotRecallReceivedMessage, NothingToRecall.
-        RecallIncomplete: a relay that has a copy is unreachable.
+        RecallIncomplete: a relay that may have a copy did not confirm that it was taken back.
     """
     if name in inbox_message_names(device):
         raise CannotRecallReceivedMessage(name=name)
@@ -181,7 +181,7 @@ def retry_recalls(device: Device) -> None:
     """Retry the recalls of copies that were still in transit, or whose relays were unreachable.
 
     A relay is no longer asked if, an hour after the recall, it still does not know the copy, or if
-    it has been unreachable for so long that the copy has expired there.
+    it is still unreachable 30 days after the message's expiry.
     """
     copies = list[CopyDelivery]()
     for key in device.vault.keys(UNCONFIRMED_RECALL):
@@ -235,7 +235,7 @@ def _withdraw_copy(copy: CopyDelivery, courier: Courier) -> EnvelopeStatus | Non
         return _RECALLED_BEFORE_ARRIVAL if is_refused else None
     except EntrenousError:
         if copy.departure is SendState.REFUSED:
-            return None  # the relay already said so, and need not be asked again
+            return None  # the relay refused the copy, so it need not be asked again
         raise
 
 
@@ -248,7 +248,9 @@ def _was_opened(copy: CopyDelivery, status: EnvelopeStatus | None) -> bool | Non
 
 
 def _queue_recall_note(message: Message, copy: CopyDelivery, device: Device) -> EnvelopeId | None:
-    """Ask the recipient's device to delete the message; None if we can no longer reach it."""
+    """Queue a letter that asks the recipient's device to delete the message, and return the id of
+    its envelope; None if we can no longer write to that device.
+    """
     to = addressee_of(copy.person, copy.device, device)
     if to is None or not has_session(to, device):
         return None

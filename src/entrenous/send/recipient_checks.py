@@ -1,9 +1,10 @@
 """The guard's checks of a draft (send/guard.py; docs/spec/people.md, section 2), one function per
 reason. Each yields its warnings: sentences that say why a recipient may be the wrong one.
 
-About a person: new, keys not compared, keys changed, silent for weeks, a name easily mistaken.
-About a circle or a conversation: many recipients, somebody new, somebody from outside. About a
-picture: the text names another person who was sent the same picture.
+A person may be new, have keys that were not compared or that changed, have a device that was silent
+for weeks, or have a name that is easily mistaken for another. A circle may have new members, and a
+draft may go to somebody outside of its conversation. The text may name somebody who is not a
+recipient but got the same picture before.
 """
 
 import re
@@ -39,10 +40,9 @@ class DraftContext:
     """A draft, and the data that its checks need.
 
     ``known`` are all contacts; ``sent_records`` are the latest messages to each recipient, oldest
-    first.
-    ``named_in_text`` are people who are not recipients, but are named in the text and got one of
-    the pictures before. ``claimed`` are recipients of whom we know only from the sender of the
-    answered message that they have it.
+    first. ``named_in_text`` are people who are not recipients, but are named in the text and got
+    one of the pictures before. ``claimed`` are recipients of whom we know only from the sender of
+    the answered message that they have this message.
     """
 
     draft: Draft
@@ -89,12 +89,12 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
 
 
 def had_media_at_current_trust(contact: Contact, sent_records: Sequence[SentRecord]) -> bool:
-    """Return whether a picture, clip or voice note was sent to them at their present trust
+    """Return whether a picture, clip or voice note was sent to the contact at their present trust
     level.
     """
     latest = [
         sent_record for sent_record in sent_records if sent_record.at == sent_records[-1].at
-    ]  # several messages may have been sent in one second
+    ]  # several messages may have the same time
     return any(sent_record.media and sent_record.trust is contact.trust for sent_record in latest)
 
 
@@ -145,7 +145,8 @@ def device_silence_to_ask_about(
 ) -> timedelta | None:
     """Return how long the contact's most silent device has been silent, for the guard to ask about.
 
-    Return None if no device is silent, or the guard has asked about it already.
+    Return None if no device is silent, or if the guard asked about this contact's devices in the
+    last three weeks.
     """
     silent = max(now - last_heard_at(contact, key, device) for key in contact.person.devices)
     asked_at = sent_records[-1].asked_at if sent_records else None
@@ -161,8 +162,9 @@ _RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename"
 def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a warning for each contact with a similar name.
 
-    There is no warning in a conversation in which the recipient already got something from us.
-    Frequent contacts are not excepted, since people often type the usual name by mistake.
+    There is no warning if the draft belongs to a conversation that the recipient is in, and
+    something was sent to the recipient before. Frequent contacts are not excepted, since people
+    often type the usual name by mistake.
     """
     if _had_message_in_conversation(contact, context):
         return
@@ -174,7 +176,9 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
 
 
 def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a warning for a word that mixes look-alike alphabets: it may imitate another name."""
+    """Yield a warning for a word that mixes look-alike alphabets, since it may imitate another
+    name. The exception is that of :func:`check_similar_names`.
+    """
     if not _had_message_in_conversation(contact, context) and mixes_alphabets(contact.name):
         yield translated("{name} is written in letters of two alphabets ({hint})").format(
             name=contact.name, hint=translated(_RENAME_HINT)
@@ -189,8 +193,8 @@ def _had_message_in_conversation(contact: Contact, context: DraftContext) -> boo
 
 
 def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
-    """Yield a warning for every circle, unless the draft belongs to a conversation of exactly its
-    people.
+    """Yield a warning for every circle, unless the draft belongs to a conversation of exactly those
+    members who are recipients.
     """
     within = context.draft.within
     if within is not None and within.people == _circle_members_addressed(circle, context):
@@ -234,7 +238,9 @@ def _circle_members_addressed(circle: Circle, context: DraftContext) -> frozense
 
 
 def check_outside_conversation(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a warning for recipients who have not seen the message that the draft belongs to."""
+    """Yield a warning for a recipient who neither sent nor received the message that the draft
+    belongs to.
+    """
     within = context.draft.within
     if within is not None and contact.person.id not in within.people:
         yield translated("{name} is not in the conversation of {message}").format(
@@ -244,7 +250,7 @@ def check_outside_conversation(contact: Contact, context: DraftContext) -> Itera
 
 def check_sender_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield one warning for all recipients of whom only the sender of the answered message says
-    that they have it too.
+    that they have this message too.
     """
     within = context.draft.within
     if within is None or not context.claimed or context.claimed[0] is not contact:
@@ -263,10 +269,10 @@ def sender_claimed_recipients(
     draft: Draft, to: Sequence[Contact], device: Device
 ) -> tuple[Contact, ...]:
     """Return the recipients of whom we know only from the sender of the answered message that they
-    have it.
+    have this message.
 
-    That is, we neither sent one message to both the recipient and the sender, nor have a circle
-    with both of them.
+    For such a recipient, none of our latest messages went to both the recipient and the sender, and
+    none of our circles has both of them.
     """
     within = draft.within
     if within is None or within.claimed_by is None:
@@ -286,8 +292,8 @@ def sender_claimed_recipients(
 
 
 def check_others_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a warning if the text names a person who got this picture, and it now goes to somebody
-    else.
+    """Yield a warning if the text names a person who is not a recipient, but got one of the
+    pictures before.
     """
     for other in context.named_in_text:
         yield translated(

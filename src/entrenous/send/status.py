@@ -27,8 +27,8 @@ _FINAL_STATES: Final = (
 )
 #: States of a copy that may be at its relay.
 _DEPARTED_STATES: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
-#: States at a relay that come before the opening: an opened copy is in none of these, whatever its
-#: relay says.
+#: States that a relay reports only for a copy that was not opened. If we know that a copy was
+#: opened, we do not believe them: a restored relay may report one.
 _UNOPENED_STATES: Final = (
     *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
     *(EnvelopeState.LOST, EnvelopeState.EXPIRED),
@@ -40,7 +40,7 @@ _RELAY_FORGETS_AFTER: Final = timedelta(days=TOMBSTONE_DAYS + 1)
 @dataclass(frozen=True, slots=True)
 class SentMessageStatus:
     """A message and the status of each copy that went through a relay. ``problems`` are the errors
-    of relays that gave no status; their copies keep the last known one.
+    of relays that gave no status; the copies at these relays keep the last known status.
     """
 
     message: Message
@@ -58,7 +58,7 @@ def send_states_of(name: str, device: Device) -> frozenset[SendState]:
 
 @dataclass(frozen=True, slots=True)
 class MessageInOutbox:
-    """A message with a copy that still waits on this device, and the recipients of these copies."""
+    """A message with copies that still wait on this device, and the recipients of these copies."""
 
     message: Message
     waiting_for: tuple[PersonId, ...]
@@ -183,7 +183,9 @@ def _check_statuses(
 def _waiting_to_be_reposted(
     copies: Mapping[MessageId, list[CopyDelivery]], device: Device
 ) -> frozenset[EnvelopeId]:
-    """Return copies posted without an answer that will be posted again."""
+    """Return the envelopes in the outbox, which will be posted, or posted again. The result is
+    empty if none of ``copies`` was posted without an answer.
+    """
     every = (copy for some in copies.values() for copy in some)
     if not any(copy.departure is SendState.TRIED for copy in every):
         return frozenset()  # in the usual case, the outbox need not be read
@@ -251,7 +253,8 @@ def ask_relays_about(
     ask: Callable[[CopyDelivery], EnvelopeStatus | None],
     device: Device,
 ) -> Iterator[tuple[CopyDelivery, RelayAnswer]]:
-    """Return each copy with its relay's answer, in order of arrival.
+    """Ask the relays of these copies at the same time. Return each copy with its relay's answer, in
+    the order in which the answers arrive.
 
     ``ask`` may run in another thread, so it may only use the courier.
     """

@@ -43,8 +43,9 @@ class Correspondent:
 class TimelineEntry:
     """One message between two people. ``person`` is the other one.
 
-    ``state`` is in words. ``text`` of a received message is known once it was opened. ``reply`` is
-    the name of the answered message, and ``reactions`` maps each reaction (an emoji) to the names
+    ``state`` is in words. ``text`` of a received message is known once the message was opened,
+    unless its openings are limited. ``reply`` is the name of the answered message, and
+    ``reactions`` pairs each reaction (an emoji) with the names
     of those who reacted with it. ``also`` are the names of further people who have a copy;
     "somebody" stands for unknown people. ``marked`` says whether any file of this person's copy, or
     of ours if the message was received, has a mark; ``waits_to_leave``, whether a copy for this

@@ -19,9 +19,10 @@ from entrenous.send.tokens.issue import withdraw_tokens_of
 
 
 def block_contact(name: str, device: Device) -> Contact:
-    """Block a person: accept nothing from them, and revoke their send tokens.
+    """Block a person: accept nothing from them except recalls of their own messages, and revoke
+    their send tokens.
 
-    Their queued outbox items are dropped, except recalls. Our relay is told when the outbox is
+    Letters to them in the outbox are dropped, except recalls. Our relay is told when the outbox is
     next sent. Messages that arrive before then, or through an invite that the person still has,
     have no effect.
 
@@ -47,8 +48,8 @@ def unblock_contact(name: str, device: Device) -> Contact:
 
     Raises:
         UnknownPerson, DeviceWithoutRelay.
-        RelayUnreachable, or the error with which their relay refused: we have no session with them
-            and cannot get a prekey to begin a session.
+        RelayUnreachable, or the error with which their relay refused: we have no session with one
+            of their devices, and cannot get a prekey to begin a session.
     """
     contact = contact_named(name, device)
     if not contact.blocked:

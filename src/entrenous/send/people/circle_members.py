@@ -41,7 +41,7 @@ def resolve_recipients(names: list[str], device: Device) -> ResolvedRecipients:
     Raises:
         UnknownPerson: a name is neither a person's nor a circle's.
         NoReachableMember: only circles were named, and none has a member to whom a message can be
-        sent.
+            sent.
     """
     people, named = list[Contact](), list[Circle]()
     for name in names:
@@ -119,7 +119,7 @@ def create_or_extend_circle(name: str, people: list[str], device: Device) -> Cir
 
 
 def remove_from_circle_or_delete(name: str, people: list[str], device: Device) -> Circle | None:
-    """Remove people from a circle, or delete the circle (and return None) if none are named.
+    """Remove people from a circle. If ``people`` is empty, delete the circle and return None.
 
     Raises:
         UnknownCircle, UnknownPerson, NotInCircle, EmptyCircle.

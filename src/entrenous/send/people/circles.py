@@ -16,7 +16,7 @@ CircleId = NewType("CircleId", bytes)  # random, 16 bytes
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """A named group of 1 to 256 people, sorted by id. Its members do not learn of it.
+    """A named group of 1 to 256 people, sorted by id. Its members learn its id, but not its name.
 
     ``sent_to`` are the members who got the latest message to this circle, ``sent_last``. If that
     message is cancelled, ``sent_before`` becomes ``sent_to`` again.
@@ -52,7 +52,7 @@ CIRCLE_TABLE: Final = Table(CIRCLE, Circle)
 
 @dataclass(frozen=True, slots=True)
 class MessageParticipants:
-    """The sender and recipients, except us, of the message that a draft replies to or forwards.
+    """The sender and the recipients of a message, except us.
 
     ``claimed_by`` is the sender, whose word is our only source for the other recipients; None for a
     message of ours.

@@ -138,7 +138,8 @@ def auth_string_with(name: str, device: Device) -> ShortAuthString:
 
 
 def confirm_match(name: str, device: Device) -> Contact:
-    """Record, and tell them, that the strings match; trust is "compared" once they agree too.
+    """Record that the strings match, and queue a letter that tells the contact. Trust becomes
+    "compared" once the contact has said so too.
 
     Raises:
         UnknownPerson, NothingToCompare, ComparisonNotReady.
@@ -188,7 +189,7 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
 def queue_public_key(
     comparing: KeyComparisonInProgress, step: int, contact: Contact, device: Device
 ) -> None:
-    """Send our public key to their device."""
+    """Put a letter with our public key, for the contact's device, into the outbox."""
     if comparing.their_device is not None:
         note = ComparisonStep(comparing.transaction, step, x25519_public_key(comparing.private))
         _queue_step(note, contact, comparing.their_device, device)
@@ -372,7 +373,8 @@ _QR_CONTEXT: Final = b"entrenous/1 keys face to face\x00"
 
 
 def qr_code_text_for(name: str, device: Device) -> str:
-    """Return the QR code text to show a contact: our keys, and theirs as this device knows them.
+    """Return the text of the QR code to show a contact. It has a hash of both person ids: ours, and
+    theirs as this device knows it.
 
     Raises:
         UnknownPerson, DeviceWithoutRelay.

@@ -1,4 +1,5 @@
-"""Each contact's history: when they were last heard from, recent messages to them, key changes.
+"""Each contact's history: when their devices were last heard from, the latest messages to them, and
+changes of their keys.
 
 The guard (the checks before a message is sent, send/guard.py) uses this history. A key change is
 recorded when it is seen, and reported once (docs/spec/people.md, section 4).
@@ -76,21 +77,22 @@ def record_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
 
 def last_heard_at(contact: Contact, key: CertifiedDevice, device: Device) -> datetime:
     """Return when a device was last heard from, by letter or by prekey. If it never was, return
-    when it was first known.
+    when the device was set up or when its owner became a contact, whichever was later.
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = LAST_HEARD_TABLE.load(whose, device.vault)
     times = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
-    # a later time was recorded by a clock that was ahead
+    # a time in the future was recorded by a clock that was ahead
     past = [one for one in times if one <= now]
     return max(past, default=max(times))
 
 
 def update_last_heard_from_prekey(contact: Contact, key: CertifiedDevice, device: Device) -> None:
-    """Ask their relay when the device's newest X-Wing prekey was made, and record the answer.
+    """Ask a contact's relay when the device's newest X-Wing prekey was made, and record the answer.
+    The relay is asked at most once in 24 hours.
 
-    A running device replaces that prekey every week (docs/spec/identity.md section 5). Nothing
-    changes if the relay does not answer or shows an old prekey.
+    A running device replaces that prekey every week (docs/spec/identity.md section 5). If the relay
+    does not answer or shows an old prekey, only the time of the question is recorded.
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = LAST_HEARD_TABLE.load(whose, device.vault)
@@ -142,7 +144,7 @@ def add_sent_record(person: PersonId, sent_record: SentRecord, device: Device) -
 
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
-    """Delete the records of messages to a person; if added again, the person counts as new."""
+    """Delete the records of messages to a person. If added again, this person counts as new."""
     for key in SENT_RECORD_TABLE.keys(vault, _sent_record_prefix(person)):
         SENT_RECORD_TABLE.drop(key, vault)
 
@@ -248,7 +250,7 @@ def record_renaming(was: str, name: str, device: Device) -> None:
 def record_move_progress(relay_url: str, moving: FollowedMoveState, device: Device) -> None:
     """Record, to be reported once, that this device follows another of ours to a new relay.
 
-    Call it in the transaction that does so.
+    Call this function in the transaction in which the device does so.
     """
     _store_change(
         ContactChange(

@@ -95,8 +95,8 @@ from entrenous.wire.relay_nouns import SendToken
 
 
 def make_invite_link(device: Device, *, name: str | None = None, people: int = 1) -> str:
-    """Make a link that lets up to ``people`` (1 to 64) people write to us
-    (docs/spec/identity.md 6). With a ``name``, it is for one person, who will be called that.
+    """Make a link that lets up to ``people`` (1 to 64) people write to us (docs/spec/identity.md,
+    section 6). With a ``name``, the link is for one person, who gets that name here.
 
     Raises:
         BadName, NameTaken, DeviceWithoutRelay, RelayUnreachable.
@@ -120,7 +120,7 @@ def make_invite_link(device: Device, *, name: str | None = None, people: int = 1
 
 def add_person(link: str, name: str, device: Device) -> Contact:
     """Add the owner of an invite link as a contact "known by link" (only the link vouches for the
-    keys), and send them our tokens.
+    keys), and send them our tokens. Somebody whose keys we compared earlier stays "compared".
 
     Raises:
         BadInvite, BadName, NameTaken, InviteLinkIsYourOwn, InviteKeysDiffer, OutdatedDeviceList,
@@ -149,7 +149,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     with device.vault.transaction():
         if known is not None:
             forget_devices(person.id, removed_devices(known.person, person), device)
-        if not keeps:  # even for a known contact, who may have forgotten us and our tokens
+        if not keeps:  # also for a known contact, who may have forgotten us and revoked our tokens
             use_invite_token_for(person.id, through, invite.token, device)
         store_contact(contact, device)
         store_known_key_bundle(person.id, card, device)
@@ -185,7 +185,9 @@ def _refuse_bad_or_taken_name(name: str, device: Device) -> None:
 def queue_hellos(
     contact: Contact, invite_lock: bytes | None, device: Device
 ) -> tuple[EnvelopeId, ...]:
-    """Queue a hello, with tokens, for each device of a contact for which we have a token."""
+    """Queue a hello, which hands out tokens, for each device of a contact for which we have a token
+    and can have a session. Return the ids of the envelopes.
+    """
     reachable = (
         to for to in addressees(contact, device) if has_tokens_for(contact, to.key.device, device)
     )
@@ -195,7 +197,9 @@ def queue_hellos(
 
 
 def _begin_new_sessions(contact: Contact, device: Device) -> None:
-    """Replace all sessions, since a person who forgot us has deleted theirs."""
+    """Begin new sessions with the devices for which we have tokens: a person who forgot us has
+    deleted the old sessions.
+    """
     for to in addressees(contact, device):
         if has_tokens_for(contact, to.key.device, device):
             begin_new_session(to, device)
@@ -204,10 +208,11 @@ def _begin_new_sessions(contact: Contact, device: Device) -> None:
 def accept_hello(
     hello: Hello, person: Person, link: IssuedInviteLink | None, device: Device
 ) -> Contact:
-    """Accept a hello: store the sender's newest key bundle. Its tokens are handled elsewhere.
+    """Accept a hello: store the sender's newest key bundle. The tokens in the hello are stored
+    elsewhere (:func:`.receive_range`).
 
-    A new sender counts as known by link. They get the name that our link was made for or, if it has
-    none, the name that they use for themselves.
+    A new sender who used a link of ours counts as known by link. They get the name for which the
+    link was made or, if it has none, the name that they use for themselves.
 
     Raises:
         ForkedDeviceList, AddressOnThisMachine.
@@ -351,7 +356,7 @@ def refuse_used_up_link(
 def forget_contact_of_used_up_link(note: UsedUpLinkNote, contact: Contact, device: Device) -> None:
     """Forget a contact whose link was used up before our hello arrived, and record a notice.
 
-    The note is ignored if the contact has sent us tokens since.
+    The note is ignored if the contact has sent us tokens, or if it is about another link.
     """
     knows_us = not all(
         lacks_token_range(contact.person.id, key.device, device) for key in contact.person.devices

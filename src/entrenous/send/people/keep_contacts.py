@@ -148,7 +148,7 @@ def compare_key_bundle(
 
 
 def mark_keys_compared(name: str, device: Device) -> Contact:
-    """Record that a contact's safety number was compared and matches."""
+    """Record that a contact's keys were compared and match."""
     contact = replace(contact_named(name, device), trust=Trust.COMPARED)
     with device.vault.transaction():
         store_contact(contact, device)
@@ -159,9 +159,8 @@ def mark_keys_compared(name: str, device: Device) -> Contact:
 def forget_contact(name: str, device: Device) -> Contact:
     """Forget a person: keys, sessions, tokens in both directions, membership in our circles.
 
-    Their queued outbox items are dropped, except recalls. Our relay refuses their letters from
-    the next time that the outbox is sent. An invite that they still have stays valid until it
-    expires.
+    Letters to them in the outbox are dropped, except recalls. Our relay refuses their letters once
+    the outbox has been sent again. An invite that they still have stays valid until it expires.
 
     Raises:
         UnknownPerson.
@@ -188,10 +187,10 @@ def forget_contact(name: str, device: Device) -> Contact:
 
 
 def _forget_session(whose: str, device: Device) -> None:
-    """Delete a session, except its counters.
+    """Delete the sessions with one device, but not the counters of letters.
 
-    The counters are kept because the other device would refuse a number used again in a later
-    session.
+    The counters are kept because the other device would refuse a letter whose number was used
+    before, even in a later session.
     """
     for table in (FIRST_LETTER_TOKEN, GREETING_SENT, DEVICE_TO_GREET):
         device.vault.drop(table, whose)

@@ -1,5 +1,5 @@
-"""What a person reads about links that were used and keys that changed, and which of these notices
-were not dismissed yet.
+"""The notices of links that were used, of keys that changed and of letters that could not be
+opened: their words, and which of them were not dismissed yet.
 """
 
 from collections.abc import Iterator

@@ -106,7 +106,7 @@ class ComparisonStage(StrEnum):
     BEGUN = "begun"  # we began, and they have not answered yet
     ASKED = "asked"  # they began, and we have not answered yet
     ANSWERED = "answered"  # we answered, and their key has not arrived yet
-    READY = "ready"  # both sides see the string
+    READY = "ready"  # both public keys are here, so that the string can be shown
     AGREED = "agreed"  # we said that the strings match, and they have not said so yet
 
 
@@ -207,7 +207,7 @@ INVITE_TABLE: Final = Table(INVITE, IssuedInviteLink)
 
 class InviteEvent(StrEnum):
     JOINED = "joined"  # somebody joined by a link that this device made
-    # the same happened on another device of ours, or we added somebody there
+    # somebody joined by a link of another device of ours, or was added there by their own link
     ELSEWHERE = "elsewhere"
     REFUSED = "refused"  # somebody used a link of this device that was used up
     TOO_LATE = "too late"  # we used somebody's link that was used up
@@ -292,8 +292,8 @@ class ContactProgramTooOld(Refused):
 
 @dataclass(frozen=True, slots=True)
 class DeviceListToFetch:
-    """The newest head (hash) that a letter gave for a person's device list which this device does
-    not have, and our attempts to fetch that list.
+    """A device list of a person that a letter named and that this device does not have: the head
+    (hash) of that list, and our attempts to fetch it.
 
     ``own`` says whether one of the person's own devices wrote that letter, ``proven`` whether the
     letter's author is authenticated.

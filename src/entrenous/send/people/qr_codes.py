@@ -25,8 +25,8 @@ def qr_picture(link: str) -> bytes:
 
 
 def read_qr_code(untrusted_data: bytes) -> str:
-    """Read the QR code in a picture. The file is decoded in the sandbox, and searched here at
-    several sizes, since a code may be missed at one and found at another.
+    """Read the QR code in a picture. The file is decoded in the sandbox. Its pixels are searched
+    here at several sizes, since a code that is missed at one size may be found at another.
 
     Raises:
         NoCodeInPicture, and the decoding errors, such as NotAPicture.

@@ -1,4 +1,4 @@
-"""Find names that look alike, or are one typing error apart."""
+"""Find names that are easily mistaken for each other (docs/spec/people.md, section 2)."""
 # ruff: noqa: RUF001 - look-alike letters are the subject of this file
 
 import unicodedata
@@ -66,8 +66,8 @@ def are_names_similar(one: str, other: str) -> bool:
     """Check whether two names are easily mistaken for each other.
 
     They are if they look alike, if they differ by one typing error (two if both have at least six
-    letters), or if one is a short form of the other. Names of two syllabic characters (Chinese,
-    Korean, Japanese) count as similar only if they are equal.
+    letters), or if one is a short form of the other. No typing error is allowed in a name of one or
+    two characters if at least one of these is Chinese, Korean or Japanese.
     """
     of_one, of_other = look_alike_forms(one), look_alike_forms(other)
     a, b = of_one[0], of_other[0]
@@ -131,7 +131,7 @@ def _words_of_name(name: str) -> list[str]:
 def _typing_errors_allowed(name: str) -> int:
     """Return the number of typing errors up to which a name counts as similar to this one.
 
-    It is 0 for names of two syllabic characters, as in Chinese.
+    It is 0 for a name of one or two characters if at least one of these is syllabic, as in Chinese.
     """
     signs = (unicodedata.name(char, "") for char in name)
     if len(name) <= _SHORT_SYLLABIC_NAME_CHARS_MAX and any(

@@ -63,7 +63,7 @@ _RETRYABLE_ERRORS = (Unreachable, TooMany, NoPrekeys)
 
 
 def greet_devices(device: Device) -> None:
-    """Put a hello into the outbox for each device that has not had one.
+    """Put a hello into the outbox for each device that is still to be greeted.
 
     A device whose relay is unreachable, or that has published no keys yet, is greeted next time.
     """
@@ -127,8 +127,8 @@ def _has_lent_tokens_beside_own_range(peer_id: str, device: Device) -> bool:
 
 
 def _invite_token_hash_for_hello(to: Addressee, device: Device) -> bytes | None:
-    """Return the token hash of the invite that the hello has to name; None if an earlier hello is
-    known to have arrived.
+    """Return the hash of the invite's token, which the hello has to name. Return None if the hello
+    needs no invite, since we have a range or lent tokens for the device, or if there is no invite.
     """
     peer_id = peer_key(to.contact.person.id, to.key.device)
     held = HELD_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
@@ -203,10 +203,9 @@ def _was_issued_in_future(age: timedelta, device: Device) -> bool:
 
 
 def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
-    """Return whether most of the last tokens were used, or the last top-up was a while ago.
+    """Return whether half of the last tokens were used, or the last top-up was a day ago.
 
-    The limit exists because a device that skips tokens would make us register more and more of
-    them.
+    Without this limit, a device that skips tokens would make us register more and more of them.
     """
     last_top_up = issued.topped_up_at or issued.made_at
     return issued.used_count >= TOKENS_LEFT_MIN or not is_recent(

@@ -268,9 +268,9 @@ TokensT = TypeVar("TokensT", QueuedRegistration, TokenWithdrawal)
 _BATCH_PEOPLE_MIN: Final = (
     2  # a batch for fewer people is easy to recognize, so it gets more padding
 )
-# At most this many other people get tokens too, to hide who needs them.
+# Tokens of at most this many ranges of other people are registered too, to hide who needs tokens.
 _COVER_PEOPLE_MAX: Final = 4
-_COVER_TOKENS_PER_PERSON_MIN: Final = 4  # at least this many tokens for each of them
+_COVER_TOKENS_PER_PERSON_MIN: Final = 4  # at least this many tokens of each of these ranges
 _TOKEN_VALIDITY: Final = timedelta(
     days=TOKEN_RANGE_DAYS + REPLACED_TOKEN_RANGE_DAYS + 3
 )  # the last three days are slack
@@ -279,8 +279,8 @@ _TOKEN_VALIDITY: Final = timedelta(
 def send_token_changes(device: Device) -> None:
     """Register the queued tokens and withdraw revoked ones.
 
-    A batch that is refused, for example because it is too large, is split; withdrawals are sent
-    first and alone, so that nothing delays them.
+    If a batch is refused, for example because it would register too many tokens, it is split.
+    Withdrawals are then sent first and alone, so that nothing delays them.
 
     Raises:
         TooManyRegistered, RelayUnreachable or a refusal: the rest is sent next time.
@@ -357,7 +357,9 @@ def _assemble_batch(device: Device) -> bool:
 
 
 def _split_batches(device: Device) -> None:
-    """Replace the waiting batches: first all withdrawals, then the remaining registrations."""
+    """Replace the waiting batches by batches that only withdraw tokens, followed by batches that
+    only register the remaining ones.
+    """
     refused = [
         TOKEN_CHANGE_BATCH_TABLE.load(key, device.vault)
         for key in TOKEN_CHANGE_BATCH_TABLE.keys(device.vault)
@@ -425,8 +427,8 @@ def _fitting_in_batch(waiting: dict[str, TokensT]) -> dict[str, TokensT]:
 
 
 def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
-    """Queue some tokens for other people too, those with the fewest left, to hide who gets new
-    ones.
+    """Queue tokens of some ranges of other people for registration too, to hide who gets new
+    tokens. The ranges with the fewest unused tokens are extended.
     """
     others = [
         one for one in issued_ranges(device) if bytes.fromhex(one[0].split()[0]) not in people
@@ -440,8 +442,8 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
 
 
 def _pad_token_hashes(tokens: Iterable[TokensT], further: int, device: Device) -> tuple[bytes, ...]:
-    """Pad with random hashes to 64, 128, 256, ... hashes; at least ``further`` of them are
-    random.
+    """Pad with random hashes to 64, 128, 256, ... hashes. At least ``further`` of them are random,
+    as far as the largest size of a batch allows.
     """
     return _pad_with_random_hashes(
         [lock for one in tokens for lock in token_hashes(one)], further, device

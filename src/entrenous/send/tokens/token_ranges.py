@@ -99,11 +99,12 @@ class TokenMailbox:
 class HeldTokens:
     """The tokens for writing to one device of another person.
 
-    ``next`` is the index of the next token of ``seed``; those below ``until`` are registered.
+    ``next`` is the index of the next token of ``seed``; the tokens below ``until`` are registered.
     While there is no seed, the ``lent`` tokens are used; if there are none, the first token (an
-    invite's) is used. ``seed_letter_counter`` is the counter of the letter that brought this
-    seed, since letters from an old mailbox may arrive after newer ones. ``place`` is where the
-    tokens are valid, if the device is listed elsewhere now.
+    invite's) is used. ``seed_letter_counter`` is the counter of the letter that brought this seed;
+    it is needed since letters from an old mailbox may arrive after newer ones. ``old`` is the range
+    that this seed replaced. ``place`` is the mailbox where the tokens are valid, if the device is
+    listed at another one now.
     """
 
     seed: Secret | None = None

@@ -45,8 +45,8 @@ from entrenous.wire.key_bundle import read_key_bundle
 
 
 def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
-    """Return the token to use until a device has given us a range. It is the token of the
-    invite.
+    """Return the token to use until a device has given us a range or another device of ours has
+    lent us tokens. It is usually the token of an invite.
 
     Returns :data:`NO_SEND_TOKEN` if we have no token for the device. A token for another device
     must not be used, since the relay would learn that both devices belong to one person.
@@ -62,13 +62,13 @@ def store_first_token(person: PersonId, of: DeviceId, token: Secret, device: Dev
 
 
 _LENT_TOKENS_KEPT_MAX: Final = (
-    16  # the most lent tokens kept for one device, from the devices that lent last
+    16  # at most this many lent tokens are kept for one device: those that were lent last
 )
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedToken:
-    """A token, and its index in its range; None for an invite's."""
+    """A token, and its index in its range. The index of a token outside any range is None."""
 
     token: Secret
     index: int | None
@@ -125,10 +125,10 @@ def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
 def receive_range(header: Header, seed: Secret, first: int, device: Device) -> None:
     """Store the range that the sender of a letter gives us.
 
-    The range is a new one, or an extension of the current one. A different range in a letter older
-    than the current range's is ignored. The tokens are valid at the mailbox that the sender's
-    device has in the list under which the letter was written. If we do not know that list yet, the
-    range is stored until we do.
+    The range is a new one, or an extension of the current one. A different range is ignored if its
+    letter is older than the letter that brought the current range. The tokens are valid at the
+    mailbox that the sender's device has in the list under which the letter was written. If we do
+    not know that list yet, the range is stored until we do.
 
     Raises:
         AddressOnThisMachine: the device was on this machine.
@@ -225,15 +225,16 @@ def receive_lent_tokens(
 
 
 def lacks_token_range(person: PersonId, key: DeviceId, device: Device) -> bool:
-    """Return whether a device has not given us a range yet; lent tokens may not suffice."""
+    """Return whether a device has not given us a range yet. Lent tokens do not count as a range."""
     return held_tokens(peer_key(person, key), device).seed is None
 
 
 def drop_refused_token(peer_id: str, device: Device) -> bool:
-    """Drop a refused token; return whether there is another one.
+    """Drop a refused token if we have lent tokens; return whether we had any.
 
-    The device that lent it may be lost. If tokens were lent since a range was given, the range is
-    dropped instead: its issuer may have forgotten us.
+    Without a range, the first lent token is dropped: the device that lent it may be lost. If we
+    have both a range and lent tokens, the range is dropped instead: its issuer may have forgotten
+    us.
     """
     held = held_tokens(peer_id, device)
     if not held.lent:
@@ -252,7 +253,7 @@ def drop_superseded_lent_tokens(peer_id: str, device: Device) -> None:
 
 
 def is_only_reserved_token_left(peer_id: str, held: HeldTokens, device: Device) -> bool:
-    """Return whether the only token left is a lent one that is reserved for the first hello."""
+    """Return whether the only token left is a lent one that is reserved for a hello."""
     is_last = held.seed is None and len(held.lent) == 1
     return is_last and device.vault.get(DEVICE_TO_GREET, peer_id) is not None
 
@@ -379,8 +380,8 @@ def mailbox_under_list(
 ) -> TokenMailbox | None:
     """Return the mailbox of a device in the list under which it gave us a range.
 
-    None means the mailbox where the device is listed now. If that list is too old to be known, the
-    result is ``known``.
+    None means the mailbox at which the device is listed now. If the list of the range is too old to
+    be known, the result is ``known``.
 
     Raises:
         AddressOnThisMachine: the mailbox was on this machine.
