@@ -68,13 +68,13 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         False if the same envelope was accepted before.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or has no such valid send token.
         TakenBack: the sender took the envelope back before it arrived.
         IdInUse: a different envelope has this id, a blob belongs to a different envelope, or the
-            envelope's group of shares, whose openings are counted together, allows a different
-            number of them.
+            envelope's share group allows a different number of openings.
         NoSuchBlob: a blob that the envelope names is not stored, or a different sender uploaded it.
-        TooLarge, TooFarAhead, Expired: the envelope exceeds the relay's limits.
+        TooLarge, TooFarAhead, Expired: the sealed letter is too large, or the envelope's expiry is
+            too far ahead or past.
         MailboxFull: the mailbox already has the maximum number of letters or shares, or the group
             has the maximum number of shares.
         RelayClockAhead: the relay's clock may be wrong, so it is unknown whether the envelope or
@@ -120,7 +120,9 @@ async def check_send_token(
     An envelope that is already stored needs no token.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or has no such valid send token.
+        RelayClockAhead: the relay's clock may be wrong, so it is unknown whether the token has
+            expired.
     """
 
     def require_valid_token(view: RowView) -> None:
@@ -177,7 +179,7 @@ def envelope_digest(envelope: Envelope) -> bytes:
 
 
 def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: RelayLimits) -> None:
-    """Raise Expired or TooFarAhead if ``expires_at`` is outside the time that this relay allows."""
+    """Raise Expired if ``expires_at`` is past, or TooFarAhead if it is too late for this relay."""
     if expires_at <= present:
         raise Expired(when=expires_at)
     if expires_at > present + timedelta(days=limits.keep_days) + _SENDER_CLOCK_AHEAD_MAX:
@@ -216,8 +218,8 @@ def _allocate_sequence(tx: RowTransaction, envelope: Envelope) -> int:
 def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
     """Link a blob to its envelope.
 
-    Blob and envelope must have the same withdraw lock (the hash of the token that withdraws them),
-    which proves that the same sender posted both.
+    The blob and the envelope must have the same withdraw lock (the hash of the token that withdraws
+    them), which shows that the same sender posted both.
     """
     stored = tx.get(StoredBlob, blob)
     if stored is None or stored.due_at <= present or stored.mailbox != envelope.mailbox:
@@ -239,7 +241,7 @@ async def list_waiting_envelopes(
         large, since the page is held in memory until the client has read it.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
     """
     present = now(relay)
 
@@ -267,7 +269,7 @@ async def acknowledge(
     """Delete the sealed bytes of an envelope, since the owner of the mailbox has stored them.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
     """
     present = now(relay)
 

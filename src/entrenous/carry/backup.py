@@ -60,9 +60,10 @@ class BackupContents:
 class RestoreResult:
     """The result of restoring a relay.
 
-    ``lost`` is the number of copies that their senders have to send again. ``damaged`` is the
-    number of blobs that were missing from the backup or altered. The envelopes that name these
-    blobs count as lost.
+    ``lost`` is the number of copies that the restore closed, including copies that had been opened
+    before: their shares or blobs were deleted, so they can no longer be opened. ``damaged`` is the
+    number of blobs that were missing from the backup folder or altered. The envelopes that name
+    these blobs count as lost.
     """
 
     backup: BackupContents
@@ -318,16 +319,16 @@ def delete_untrusted_after_restore(
     """Delete what may have been used up or taken back since the backup, as :func:`restore_relay`
     does.
 
-    Call this after a PostgreSQL database, a bucket or a folder has been restored by its own tools.
-    All relays on it must be stopped.
+    Call this after a PostgreSQL database, a bucket or a folder was restored by other tools than
+    this program. All relays that use it must be stopped.
 
     Returns:
         The number of lost copies, and the number of blobs that have rows but no bytes.
 
     Raises:
         RelayNotFound, RelayStillRuns.
-        FolderUsedWithOtherDatabase: this is not the database that was restored. Others: as
-            :func:`.open_relay.open_relay`.
+        FolderUsedWithOtherDatabase: the folder was used with a different database.
+        Others: what :func:`.open_relay.open_relay` raises.
     """
     if settings.database is None and not (settings.data / DATABASE_NAME).is_file():
         raise RelayNotFound(path=settings.data)

@@ -55,17 +55,21 @@ async def upload_blob(
     Earlier calls have stored the bytes before that offset.
 
     Returns:
-        False if the same blob is stored already; ``chunks`` is then not read.
+        False if the same blob is stored already (then ``chunks`` is not read), or if another upload
+        of it was faster.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or has no such valid send token.
         IdInUse: a different blob has this id.
         WrongOffset: fewer than ``start`` bytes are stored.
         DamagedBlob: the bytes are not those that the deposit announces.
-        TooLarge, TooFarAhead, Expired: the blob exceeds the relay's limits.
-        MailboxFull: the mailbox holds too much, including uploads.
-        TooMany: another upload of this blob is under way.
-        DiskFull: the disk has no room for it.
+        NoSuchBlob: the mailbox was deleted or the upload expired while the bytes arrived.
+        TooLarge, TooFarAhead, Expired: the blob is too large, or its expiry is too far ahead or
+            past.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the token has expired.
+        MailboxFull: the mailbox would have too many blobs or bytes, including unfinished uploads.
+        TooMany: another upload of this blob is under way, or there are too many uploads.
+        DiskFull: the disk is full, or has only the space that is reserved for letters.
         DiskFailed, DatabaseAway: a disk or the database failed, possibly only for a moment.
         Exception: the error that ``chunks`` raised. After such an error, or a failure of disk or
             database, the upload can be resumed.
@@ -95,7 +99,7 @@ async def upload_blob(
         await relay.blobs.store(upload.name, checked, deposit.sha256, start, deposit.mailbox)
         return await relay.mail.transact(lambda tx: _publish_blob(tx, upload, now(relay)))
     except TooMany:
-        raise  # keep the stored bytes, since they belong to the other upload
+        raise  # keep the stored bytes: this upload has not written any, and can be resumed
     except _UPLOAD_ENDING_ERRORS:
         await _delete_partial_upload(upload, relay)
         raise
@@ -109,7 +113,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
     does not count downloads, and deletes nothing after one.
 
     Raises:
-        NoSuchBlob: the blob is no longer stored.
+        NoSuchBlob: the blob is not stored, or has expired.
         WrongToken: this is not its fetch token.
     """
     present = now(relay)
@@ -131,7 +135,7 @@ async def find_upload_progress(blob: BlobId, token: Secret, relay: Relay) -> tup
     Only the blob's uploader, who has the withdraw token, may ask.
 
     Raises:
-        NoSuchBlob: no byte of it is stored.
+        NoSuchBlob: the relay knows neither the blob nor an upload of it, or it has expired.
         WrongToken: this is not its withdraw token.
     """
     present = now(relay)
@@ -150,7 +154,7 @@ async def find_upload_progress(blob: BlobId, token: Secret, relay: Relay) -> tup
 
 
 def _would_use_reserved_space(size: int, relay: Relay) -> bool:
-    """Return whether the blob would use disk space reserved for letters (relay.md section 9)."""
+    """Return whether these bytes would use disk space reserved for letters (relay.md section 9)."""
     room, least = relay.blobs.free_bytes(), relay.limits.free_bytes_min
     return bool(least) and room is not None and room - size < least
 
@@ -193,7 +197,10 @@ def _begin_upload(
 def _find_resumable_upload(
     tx: RowTransaction, new: StoredUpload, present: datetime
 ) -> StoredUpload | None:
-    """Return the existing upload of this blob, if it can still be resumed."""
+    """Return the existing upload of this blob, if it can still be resumed.
+
+    Raises IdInUse if it is an upload of a different blob with the same id.
+    """
     upload = tx.get(StoredUpload, new.blob)
     if upload is not None and upload.due_at <= present:
         delete_upload_row(tx, upload, present)
@@ -212,7 +219,7 @@ def _publish_blob(tx: RowTransaction, upload: StoredUpload, present: datetime) -
         raise IdInUse
     row = tx.get(StoredUpload, upload.blob)
     if row is None or row.name != upload.name or row.due_at <= present:
-        raise NoSuchBlob  # this upload took so long that it expired
+        raise NoSuchBlob  # the upload expired, or its mailbox was deleted
     tx.drop(StoredUpload, upload.blob)
     tx.put(
         StoredBlob(
@@ -231,7 +238,7 @@ async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
         if row is not None and row.name == upload.name:
             delete_upload_row(tx, row, now(relay))
         elif getattr(tx.get(StoredBlob, upload.blob), "name", None) != upload.name:
-            tx.put(OrphanBlob(upload.name, now(relay)))  # the mailbox was deleted meanwhile
+            tx.put(OrphanBlob(upload.name, now(relay)))  # e.g. the mailbox was deleted meanwhile
 
     _, orphans = await relay.mail.transact(with_orphan_names(drop_row_or_schedule))
     await remove_request_orphans(orphans, relay)
@@ -240,8 +247,8 @@ async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
 async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
     """Keep the stored part of an upload, so that it can be resumed; delete it if its row is gone.
 
-    The row is gone if the mailbox was deleted; bytes that arrived after that are still stored. An
-    unreachable database is ignored here, since the resumed upload will report it.
+    The row is gone if, for example, the mailbox was deleted; bytes that arrived after that are
+    still stored. An unreachable database is ignored here, since the resumed upload will report it.
     """
 
     def schedule_bytes_without_row(tx: RowTransaction) -> None:
@@ -285,7 +292,7 @@ def _is_same_upload(stored: StoredBlob | StoredUpload, new: StoredUpload) -> boo
 
 
 async def _yield_exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield exactly ``size`` bytes; raise DamagedBlob as soon as there are more or fewer."""
+    """Yield the chunks; raise DamagedBlob unless they have exactly ``size`` bytes in all."""
     received_bytes = 0
     async for chunk in chunks:
         received_bytes += len(chunk)

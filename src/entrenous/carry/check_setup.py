@@ -1,4 +1,4 @@
-"""Check what a relay needs, and count what it stores in total, never for one person."""
+"""Check the setup of a relay, and count what the relay stores in total, never for one person."""
 
 import os
 from collections.abc import Callable
@@ -45,7 +45,7 @@ from entrenous.serving.tls import BadCertificate, TlsCertificate
 class SetupFinding:
     """The result for one part of the setup.
 
-    ``words`` say what was found and, unless ``ok``, what to do.
+    ``words`` say what was found. Unless ``ok``, they may also say what to do.
     """
 
     part: str
@@ -114,7 +114,10 @@ def _check_disk(settings: RelaySettings, _: datetime) -> SetupFinding:
 
 
 def _bytes_to_rewrite_database(settings: RelaySettings) -> int:
-    """Return the free bytes that SQLite needs to rewrite the database without deleted rows."""
+    """Return how many free bytes SQLite needs to rewrite the relay's database.
+
+    Return 0 if there is no database yet, or if it is in PostgreSQL.
+    """
     mail = settings.data / DATABASE_NAME
     if settings.database is not None or not exists_visibly(mail):
         return 0
@@ -155,7 +158,7 @@ def _check_sqlite_or_postgres(settings: RelaySettings) -> SetupFinding:
 
 
 def _check_clock(settings: RelaySettings, now: datetime) -> SetupFinding:
-    """Check that the clock has not been set back, because messages would then expire too late."""
+    """Check that the clock was not set back; if it was, messages would expire too late."""
     mail = settings.data / DATABASE_NAME
     is_old = exists_visibly(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
@@ -207,7 +210,10 @@ def _check_listen_address(settings: RelaySettings, _: datetime) -> SetupFinding:
 
 
 def _check_metrics_address(listen: str, metrics_listen: str) -> SetupFinding:
-    """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
+    """Check that the metrics address is not the relay's own and is free, or serves metrics already.
+
+    A server that listens on "0.0.0.0" or "::" takes the port on every address.
+    """
     (host, port), (metrics_host, metrics_port) = (
         _split_host_and_port(listen),
         _split_host_and_port(metrics_listen),
@@ -243,10 +249,10 @@ def _failed_finding(part: str, words: str) -> SetupFinding:
 class RelayStats:
     """Counts of rows and bytes, never for a single person.
 
-    ``envelopes`` includes tombstones; ``letters`` counts only envelopes whose letter has not been
-    fetched yet. ``uploads`` counts incomplete blobs; ``upload_bytes`` is the sum of their announced
-    sizes. ``free_bytes`` is None if unknown. ``swept_at`` is the time up to which everything due
-    was deleted; it is recorded at most hourly, and None before the first sweep.
+    ``envelopes`` includes tombstones; ``letters`` counts only envelopes whose letter still waits.
+    ``uploads`` counts incomplete blobs; ``upload_bytes`` is the sum of their announced sizes.
+    ``free_bytes`` is None if unknown. ``swept_at`` is the time of the last sweep, which is recorded
+    at most hourly; it is None before the first sweep.
     """
 
     mailboxes: int

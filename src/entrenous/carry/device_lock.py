@@ -1,7 +1,7 @@
 """Store the relay's part of each device's vault key, and count the attempts to unlock the vault
 (docs/spec/lock.md section 2; docs/machines/device.md).
 
-A lock is this part of the key with its counter.
+A lock is this part of the key, together with the number of attempts that are left.
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ LOCK_REFUSALS: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]]
 
 
 def lock_state(stored: StoredLock | None) -> LockState:
-    """Return the state of a lock; ``stored`` is None if it was deleted or never made."""
+    """Return the state of a lock; ``stored`` is None if the lock was deleted or never made."""
     if stored is None:
         return LockState.SHUT
     if stored.tries >= UNLOCK_TRIES_MAX:
@@ -111,7 +111,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
         False if the device has this lock already.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
         LockExists: there is a lock with a different token.
     """
     key = scalar_from_random(relay.random_source.token(SCALAR_RANDOM_BYTES))
@@ -138,7 +138,7 @@ async def count_try_and_evaluate(
     Raises:
         NotAPoint: these bytes are not a group element; no attempt was counted.
         NoLock: the key was deleted.
-        NoSuchMailbox: this relay knows no such mailbox.
+        NoSuchMailbox: this relay has no lock for such a mailbox.
         WrongToken: this is not the device's unlock token.
         Locked: no attempt is left.
     """
@@ -164,15 +164,16 @@ async def record_unlock_and_restore_tries(
     vault is in use.
 
     ``opening`` carries the vault's generation, a number that grows with each confirmed unlock. A
-    generation higher than the stored one is accepted. An equal generation is accepted only if the
-    request repeats the 16 random bytes that identify the last recorded unlock, whose answer may
-    have been lost. Another copy of the vault does not know them.
+    generation higher than the stored one is accepted. An equal generation is accepted only if
+    ``opening`` contains the 16 random bytes that identify the last recorded unlock: the answer to
+    that unlock may have been lost. Another copy of the vault does not know these bytes.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
         NoLock: the key was deleted.
-        RolledBack: another copy of the vault has been unlocked since. The attempts are restored
-            anyway, since only somebody who has unlocked a vault knows the owner's token.
+        RolledBack: the relay has recorded an unlock of a different copy of the vault. The attempts
+            are restored anyway, since only somebody who has unlocked a vault knows the owner's
+            token.
     """
 
     def restore_tries(tx: RowTransaction) -> bool:
@@ -189,10 +190,10 @@ async def record_unlock_and_restore_tries(
 
 
 async def restore_all_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Restore all attempts; ``token`` is the close token, which may also delete the mailbox.
+    """Restore all attempts; ``token`` is the owner's token, or the close token of the mailbox.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the close token, or there is no lock.
+        NoSuchMailbox, WrongToken: ``token`` is neither of the two, or there is no lock.
         NoLock: the key was deleted.
     """
 
@@ -255,8 +256,8 @@ def _refuse_deleted_lock(view: RowView, mailbox: MailboxId) -> None:
 
 
 def _require_lock(view: RowView, mailbox: MailboxId) -> StoredLock:
-    """Return the lock; raises NoSuchMailbox. A missing lock was not necessarily deleted: the relay
-    may run with another database.
+    """Return the lock; raises NoSuchMailbox, and not NoLock: a missing lock was not necessarily
+    deleted, since the relay may run with another database.
     """
     stored = view.get(StoredLock, mailbox)
     if stored is None:

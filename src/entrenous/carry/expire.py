@@ -45,18 +45,19 @@ from entrenous.wire.relay_nouns import EnvelopeState
 _TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
 _ENVELOPES_PER_BATCH: Final = 50  # envelopes per transaction, each with its letter, share and blobs
 _ROWS_PER_BATCH: Final = 500
-# Rows of each kind in one transaction, so that a sweep never delays a post for long.
+# A sweep handles at most this many rows of each kind in one transaction, so that a post does not
+# wait long.
 _EXPIRED_ROWS_PER_BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
 UNEMPTIED_MAILBOX_DUE_AT: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire_due(relay: Relay) -> None:
-    """Delete every row that is due, then overwrite what is left of deleted rows.
+    """Delete every row that is due, then call :meth:`.relay.RowStore.overwrite_deleted`.
 
-    The bytes of blobs are deleted separately, since an unreachable bucket must not delay the
-    deletion of letters. If some rows cannot be deleted, those that were deleted are overwritten all
-    the same.
+    The bytes of blobs are deleted separately (:func:`remove_orphan_blobs`), since an unreachable
+    bucket must not delay the deletion of letters. ``overwrite_deleted`` is called even if some rows
+    cannot be deleted.
 
     Raises:
         DiskFailed, DiskFull, DatabaseAway: the next sweep deletes the rest.
@@ -65,20 +66,20 @@ async def expire_due(relay: Relay) -> None:
     present = now(relay)  # read only once, since the clock may be set during the sweep
     try:
         while await relay.mail.transact(lambda tx: _empty_any_deleted_mailbox_batch(tx, present)):
-            pass  # the relay crashed before it had emptied that mailbox
+            pass  # each round deletes a batch that a request did not delete, e.g. after a crash
         refuse_clock_ahead_of(
             await relay.mail.transact(lambda tx: record_sweep(tx, present)), present
         )
         while await relay.mail.transact(lambda tx: _expire_batch(tx, present)):
             pass
-    except Exception:  # does not catch a cancellation, so a relay that stops does not wait for this
+    except Exception:  # not a cancellation: a relay that stops does not wait for the overwriting
         await relay.mail.overwrite_deleted()
         raise
     await relay.mail.overwrite_deleted()
 
 
 async def expire_envelope_if_due(envelope: EnvelopeId, relay: Relay) -> None:
-    """Delete one envelope's content if it is due; called when somebody asks for the envelope.
+    """Delete one envelope's content if it is due; called when an opening is refused as expired.
 
     Raises:
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope is due.
@@ -118,10 +119,10 @@ def close_envelope(
 
 
 def drop_used_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
-    """Delete a share that may no longer be released.
+    """Delete a share that may no longer be released, and the blobs of its envelope.
 
-    A letter that has not been fetched yet is kept, so that the device can tell its user that the
-    content is gone.
+    While the envelope is still waiting, its letter is kept, so that the device can tell its user
+    that the content is gone.
     """
     if stored.state is EnvelopeState.WAITING and tx.get(StoredLetter, stored.envelope) is not None:
         _drop_content(tx, stored, present)
@@ -132,10 +133,10 @@ def drop_used_up_share(tx: RowTransaction, stored: StoredEnvelope, present: date
 def reduce_to_tombstone(
     tx: RowTransaction, stored: StoredEnvelope, present: datetime
 ) -> StoredEnvelope:
-    """Delete what is left of an envelope, except a tombstone.
+    """Delete an envelope's letter, share and blobs, and turn its row into a tombstone.
 
-    The tombstone is the envelope's row, which still shows the state to the sender. It is kept for
-    TOMBSTONE_DAYS days from the first call.
+    The tombstone still tells the sender the envelope's state. It is kept for TOMBSTONE_DAYS days
+    after the first call.
     """
     tx.drop(StoredLetter, stored.envelope)
     _drop_content(tx, stored, present)
@@ -174,7 +175,7 @@ def empty_deleted_mailbox_batch(
 
     Deleting in batches keeps one large deletion from blocking the relay.
 
-    Returns: False if no content is left.
+    Returns: False if there was nothing left to delete.
     """
     if deleted_mailbox.due_at != UNEMPTIED_MAILBOX_DUE_AT:
         return False
@@ -188,7 +189,7 @@ def empty_deleted_mailbox_batch(
 
 
 def _empty_any_deleted_mailbox_batch(tx: RowTransaction, present: datetime) -> bool:
-    """Delete a batch of any deleted mailbox's contents; return False if nothing is left."""
+    """Delete a batch of the contents of one deleted mailbox; return False if all are empty."""
     for gone in tx.find(DeletedMailbox, 1, due_at=UNEMPTIED_MAILBOX_DUE_AT):
         empty_deleted_mailbox_batch(tx, gone, present)
         return True
@@ -224,7 +225,7 @@ def _expire_envelope_row(tx: RowTransaction, stored: StoredEnvelope, present: da
 
 
 _RowHandler = Callable[[RowTransaction, Any, datetime], None]
-#: How a row of each kind ends when it is due.
+#: What to do with a row of each kind when it is due.
 _HANDLERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowHandler]] = {
     StoredEnvelope: _expire_envelope_row,
     StoredBlob: delete_blob_row,
@@ -234,8 +235,8 @@ _HANDLERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowHandler]] = {
     StoredShareGroup: drop_row,
     StoredUpload: delete_upload_row,
 }
-#: What to do with the rows of each kind when their mailbox is deleted, and with how many in one
-#: transaction. Uploads precede the blobs that they become.
+#: What to do with the rows of each kind when their mailbox is deleted, and how many of them one
+#: transaction handles. Uploads come before blobs, because an upload may become a blob meanwhile.
 _HANDLERS_OF_DELETED_MAILBOX_ROWS: Final[tuple[tuple[type[Any], int, _RowHandler], ...]] = (
     (StoredShare, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredLetter, _ENVELOPES_PER_BATCH, _revoke_envelope),
@@ -261,9 +262,10 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
 
 
 AnswerT = TypeVar("AnswerT")
-# When a blob could not be deleted, try again at the next sweep.
+# A blob that could not be deleted is tried again after this time, at the next sweep.
 _RETRY_BLOB_AFTER: Final = timedelta(minutes=1)
-# Stop after this many failures: the store is unreachable, and each one may take minutes.
+# A sweep stops after this many failures: the store is then probably unreachable, and each attempt
+# may take minutes.
 _BLOB_FAILURES_MAX: Final = 3
 _ORPHAN_REMOVAL_S_MAX: Final = 2.0  # time for deleting all orphaned blobs of one request
 
@@ -271,8 +273,8 @@ _ORPHAN_REMOVAL_S_MAX: Final = 2.0  # time for deleting all orphaned blobs of on
 def with_orphan_names(
     work: Callable[[RowTransaction], AnswerT],
 ) -> Callable[[RowTransaction], tuple[AnswerT, list[str]]]:
-    """Wrap ``work`` to return the names of orphaned blobs too, for
-    :func:`remove_request_orphans`.
+    """Wrap ``work``: the new function also returns the names of the blobs that ``work`` orphans,
+    for :func:`remove_request_orphans`.
     """
 
     def collect_orphans(tx: RowTransaction) -> tuple[AnswerT, list[str]]:
@@ -283,7 +285,10 @@ def with_orphan_names(
 
 
 async def remove_request_orphans(names: Iterable[str], relay: Relay) -> None:
-    """Delete orphaned blob bytes after a request, for at most two seconds."""
+    """Delete the bytes of the blobs that a request orphaned; give up after two seconds.
+
+    Errors are ignored, since the sweeps delete what is left.
+    """
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):
         async with wait_timeout(_ORPHAN_REMOVAL_S_MAX):
@@ -355,6 +360,6 @@ def _record_removals(
 ) -> None:
     _drop_orphan_rows(tx, removed)
     for leftover in stuck:
-        # Check that no other process has deleted the row in the meantime.
+        # If another process has deleted the row in the meantime, do not store it again.
         if tx.get(OrphanBlob, leftover.name) is not None:
             tx.put(replace(leftover, due_at=retry_at))

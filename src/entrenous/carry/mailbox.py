@@ -53,8 +53,8 @@ from entrenous.carry.send_tokens import (
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 
-#: Reserved: relays with the first schema stored this id with shares whose mailbox they did not
-#: know. The owner of a mailbox with this id could delete all those shares.
+#: This id is reserved: relays with the first schema stored it with shares whose mailbox they did
+#: not know. The owner of a mailbox with this id could delete all those shares.
 _RESERVED_MAILBOX: Final = MailboxId(bytes(ID_BYTES))
 
 
@@ -70,7 +70,7 @@ async def create_mailbox(
         False if the mailbox existed before with the same locks.
 
     Raises:
-        IdInUse: a mailbox of that name has other locks, or was deleted recently; or the name is
+        IdInUse: the mailbox exists with other locks, it was deleted recently, or its id is
             reserved.
         MailboxesClosed: this relay makes no new mailboxes.
     """
@@ -94,7 +94,7 @@ async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, rel
     """Replace the mailbox's card: the key bundle that its correspondents read.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
         TooLarge: the card has more than 128 KiB.
     """
     if len(card) > ENCRYPTED_KEY_BUNDLE_BYTES_MAX:
@@ -113,6 +113,8 @@ async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> by
     Raises:
         NoSuchMailbox: there is no such mailbox, or it has no card yet.
         WrongToken: the token is neither the owner's nor a valid send token.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the send token has
+            expired.
     """
     present = now(relay)
 
@@ -145,7 +147,7 @@ async def replace_prekeys(
     one-time keys are stored.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
         TooLarge: a key has more than 8 KiB.
         TooManyRegistered: the mailbox already has the maximum number of devices.
     """
@@ -188,10 +190,11 @@ async def claim_prekeys(
     """Hand out the keys that start a session with a device.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or has no such valid send token.
         NoPrekeys: the device has never published any prekeys.
-        TooMany: the token was used for more than 20 claims within an hour; for a token that admits
-            only one envelope, for more than 4.
+        TooMany: the token was already used for 20 claims within an hour (for 4, if it admits only
+            one envelope).
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the token has expired.
     """
     present = now(relay)
 
@@ -253,7 +256,10 @@ def _take_one_time_key(
 async def replace_close_token_hash(
     mailbox: MailboxId, token: Secret, close_lock: bytes, relay: Relay
 ) -> None:
-    """Replace the token that may delete this mailbox; raises NoSuchMailbox, WrongToken."""
+    """Replace the hash of the close token, which may delete this mailbox.
+
+    Raises NoSuchMailbox, WrongToken.
+    """
 
     def store_close_lock(tx: RowTransaction) -> None:
         tx.put(replace(require_owner_token(tx, mailbox, token), close_lock=close_lock))
@@ -264,12 +270,14 @@ async def replace_close_token_hash(
 async def delete_mailbox_with_contents(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     """Delete a mailbox; repeating this is harmless.
 
-    When this returns, everything is deleted except the name, which cannot be used for 30 days, and
-    blob bytes that the store has not removed yet. The first of several transactions ends all
-    access; after a crash the next sweep deletes the rest.
+    When this returns, everything is deleted except the mailbox's id, which cannot be used for 30
+    days, the tombstones of envelopes, and blob bytes that the store has not removed yet. The first
+    of several transactions deletes the mailbox, its card and its lock. After a crash, the next
+    sweep deletes the rest.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is neither the owner's nor the close token.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is neither its owner's nor
+            its close token.
     """
 
     def replace_by_deleted_mailbox(tx: RowTransaction) -> DeletedMailbox:

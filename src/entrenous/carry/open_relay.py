@@ -1,8 +1,7 @@
 """Open a relay: its database and its blobs, in a folder, PostgreSQL or S3.
 
 A folder records which database it belongs to. A different database would have none of the relay's
-mailboxes, so no device could unlock its vault (docs/spec/relay.md section 12). The code here has no
-access to any key.
+mailboxes, so no device could unlock its vault (docs/spec/relay.md section 12).
 """
 
 import asyncio
@@ -57,9 +56,10 @@ def open_relay(
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
-        BrokenDatabase: the database is damaged; a disk error inside the block may reveal this.
+        BrokenDatabase: the database in the folder is damaged, which is checked only after a disk
+            error, also one inside the block.
         DatabaseAway: the ``database`` cannot be reached.
-        BadDatabaseAddress: its address cannot be parsed.
+        BadDatabaseAddress: the address in ``database`` cannot be parsed.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
     """
     limits = limits or RelayLimits()
@@ -147,13 +147,14 @@ def _open_in_postgresql(
 def open_existing_relay(
     folder: Path, database: str | None = None, blobs: str | None = None
 ) -> Iterator[Relay]:
-    """Open an existing relay, which may be running; create nothing.
+    """Open an existing relay, which may be running; create no database and no tables.
 
     Raises:
-        RelayNotFound: there is no relay.
+        RelayNotFound: there is no relay in the folder.
         UnusedDatabase: the tables have not been created yet; a relay creates them when it starts.
         UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
+        BadDatabaseAddress: the address in ``database`` cannot be parsed.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
     """
     if database is None and not (folder / DATABASE_NAME).is_file():
@@ -183,9 +184,9 @@ def read_database_summary(view: RowView) -> DatabaseSummary:
 
 
 async def read_or_generate_relay_id(relay: Relay) -> bytes:
-    """Return the 16 bytes that identify this relay's database.
+    """Return the relay id: 16 bytes that identify this relay's database.
 
-    They are generated at the relay's first start. Copies of a database have the same id.
+    The id is generated at the relay's first start. Copies of a database have the same id.
     """
     fresh = StoredRelayId(_ONLY_ROW_KEY, relay.random_source.token(_RELAY_ID_BYTES))
 
@@ -217,7 +218,7 @@ class _DatabaseNoteJson(msgspec.Struct, frozen=True):
 
 
 def read_database_note(folder: Path) -> DatabaseNote | None:
-    """Read the note in a folder; return None if there is no note or it cannot be read."""
+    """Read the note about the database in a folder; return None if it is missing or unreadable."""
     try:
         untrusted = msgspec.json.decode((folder / _NOTE_FILE).read_bytes(), type=_DatabaseNoteJson)
         return DatabaseNote(bytes.fromhex(untrusted.relay), untrusted.database)

@@ -1,8 +1,9 @@
 """The interfaces that the relay's rules use: rows, blobs, wake-ups, clock, randomness, limits.
 
 The protocols have several implementations: rows in SQLite or PostgreSQL, blobs in files or S3,
-wake-ups in one process or many. Times are whole seconds, so that stored rows reveal as little as
-possible. A clock far ahead of the last sweep is not trusted (docs/spec/relay.md section 8).
+wake-ups within one process or between several. Times are whole seconds, so that stored rows reveal
+as little as possible. A clock that is far ahead of the last sweep is not trusted
+(docs/spec/relay.md section 8).
 """
 
 import asyncio
@@ -24,15 +25,19 @@ AnswerT = TypeVar("AnswerT")
 
 
 class RowView(Protocol):
-    """A snapshot of the relay's rows (carry/relay_rows.py), or a recorder of what a rule reads."""
+    """Methods that read the relay's rows (carry/relay_rows.py).
+
+    A view is a transaction, a read-only snapshot, or an object that only records which rows a hint
+    (:meth:`RowStore.transact`) reads.
+    """
 
     def get(self, kind: type[RowT], *key: object) -> RowT | None:
-        """Return the row of that kind whose key fields are ``key``, or None."""
+        """Return the row of that kind whose key fields are ``key``, or None if there is none."""
 
     def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
         """Return the rows whose fields have these values, ordered by their key fields.
 
-        No value may be None.
+        With a ``limit``, at most that many rows are returned. No value may be None.
         """
 
     def count(self, kind: type[object], **fields: object) -> int:
@@ -47,15 +52,15 @@ class RowView(Protocol):
     def find_letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[StoredLetter]:
-        """Return letters with a sequence above ``after`` that expire later than ``at``, by
-        sequence.
+        """Return a mailbox's letters that have a sequence above ``after`` and expire later than
+        ``at``, in the order of their sequences.
 
-        Returns at most ``limit`` letters, and stops after the letter with which the sum of sealed
-        bytes reaches ``full_bytes``.
+        The list has at most ``limit`` letters. It also ends as soon as the sealed bytes of its
+        letters add up to ``full_bytes`` or more.
         """
 
     def find_due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
-        """Return at most ``limit`` rows with a ``due_at`` not after ``at``, the earliest first."""
+        """Return at most ``limit`` rows whose ``due_at`` is not after ``at``, earliest first."""
 
 
 class RowTransaction(RowView, Protocol):
@@ -71,9 +76,9 @@ class RowTransaction(RowView, Protocol):
 class RowStore(Protocol):
     """The relay's database.
 
-    ``work`` is a plain function, so that the same rule runs on every store. Transactions are
-    serializable. ``work`` may run more than once, so it must depend on its argument only and have
-    no side effects.
+    Transactions are serializable. ``work`` is an ordinary function, not a coroutine, so a store can
+    run it in the event loop or in a thread. A store may run ``work`` more than once, so ``work``
+    must have no effects except on the rows, which it changes through its argument.
     """
 
     async def transact(
@@ -81,36 +86,48 @@ class RowStore(Protocol):
         work: Callable[[RowTransaction], AnswerT],
         hint: Callable[[RowView], object] | None = None,
     ) -> AnswerT:
-        """Run ``work`` in one transaction, which is durable when this returns.
+        """Run ``work`` in one transaction, and return its result once the transaction is durable.
 
-        ``hint`` issues the reads that ``work`` will probably need, so that a store can prefetch
-        them for many transactions at once. While ``hint`` runs, reads may return placeholders, so
+        ``hint`` makes the reads that ``work`` will probably make, so that a store can prefetch the
+        rows for many transactions at once. While ``hint`` runs, reads may return placeholders, so
         it must ignore their results.
 
         Raises:
-            DiskFull, DiskFailed: nothing was stored.
+            DiskFull, DiskFailed, DatabaseAway: the changes were not stored, or may be lost in a
+                crash.
             Exception: the error that ``work`` raised; its changes are undone.
         """
 
     async def read(
         self, work: Callable[[RowView], AnswerT], hint: Callable[[RowView], object] | None = None
     ) -> AnswerT:
-        """Run ``work`` on a snapshot that contains at least everything that was durable before.
+        """Run ``work`` on a snapshot that contains at least everything that was durable before, and
+        return its result.
 
         The snapshot may include commits that are not acknowledged yet. They are durable when this
-        returns, or when it raises the error of ``work``. ``hint`` is as for :meth:`transact`.
+        method returns, or when it raises the error of ``work``. ``hint`` is as for
+        :meth:`transact`.
 
         Raises:
-            DiskFull, DiskFailed: the rows that ``work`` read may be lost after a crash.
+            DiskFull, DiskFailed, DatabaseAway: the rows cannot be read, or those that ``work`` read
+                may be lost in a crash.
             Exception: the error that ``work`` raised.
         """
 
     async def overwrite_deleted(self) -> None:
-        """Make the bytes of deleted rows unreadable on the medium."""
+        """Remove what is left of deleted rows from the database's files, as far as it can do that.
+
+        SQLite rewrites its file without them (a large file only once an hour). PostgreSQL only
+        marks their space as free; their bytes remain until new rows are written there.
+
+        Raises:
+            DiskFull, DiskFailed, DatabaseAway: bytes of deleted rows may remain; a later call tries
+                again.
+        """
 
 
 class BlobStore(Protocol):
-    """Large sealed objects, under a new random name for each upload."""
+    """Stores blobs (encrypted files), each under a random name that the caller generates."""
 
     async def store(
         self,
@@ -122,33 +139,34 @@ class BlobStore(Protocol):
     ) -> None:
         """Store a stream of bytes; when this returns, the blob is complete and durable.
 
-        If it raises, the bytes so far remain as an incomplete blob. :meth:`partial_size` returns
-        the length of this blob, a later ``store`` resumes at any ``start`` up to that length, and
-        :meth:`drop` removes the blob. Storing a complete blob again is not an error.
+        If this raises an error, the bytes that have arrived may remain as an incomplete blob.
+        :meth:`partial_size` returns the length of this blob, a later ``store`` can resume at any
+        ``start`` up to that length, and :meth:`drop` removes the blob. Storing a complete blob
+        again is not an error.
 
-        ``chunks`` are the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
-        blob, and ``owner`` is its mailbox. A store with few upload slots gives each owner only some
-        of them; the owner is not stored.
+        ``chunks`` yields the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
+        blob, and ``owner`` is the mailbox of the blob. A store that allows only a few uploads at
+        the same time allows each owner only some of them; the owner is not stored.
 
         Raises:
             DamagedBlob: the whole blob has a different hash, or fewer than ``start`` bytes are
                 stored.
             NoSuchBlob: the blob was dropped meanwhile.
-            TooMany: another upload of it is under way, or there are too many uploads.
+            TooMany: another upload of the blob is under way, or there are too many uploads.
             DiskFull, DiskFailed: the disk is full, or failed.
             Exception: the error that ``chunks`` raised.
         """
 
     async def partial_size(self, name: str) -> int:
-        """Return how many bytes of an incomplete blob are stored; 0 if there is none."""
+        """Return how many bytes of an incomplete blob are stored; 0 if there is no such blob."""
 
     def free_bytes(self) -> int | None:
         """Return how many more bytes the store has room for; None if unknown."""
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from ``start`` up to, but not including, ``stop``.
+        """Return an iterator over the bytes from ``start`` up to, but not including, ``stop``.
 
-        Raises NoSuchBlob before the first byte.
+        Raises NoSuchBlob if no complete blob has this name.
         """
 
     async def drop(self, name: str) -> None:
@@ -164,12 +182,12 @@ class WakeUps(Protocol):
     def listen(
         self, mailbox: MailboxId, network: bytes = b""
     ) -> AbstractContextManager[Callable[[float], Awaitable[bool]]]:
-        """Register for wake-ups from now on.
+        """Return a context in which a listener is registered for wake-ups of the mailbox.
 
         The context yields a function that takes a number of seconds, waits at most that long, and
-        returns whether a wake-up came. There are limits for one mailbox, for one ``network`` (b""
-        if unknown), and in total. Above a limit, the oldest listener is dropped: its function
-        returns False at once.
+        returns whether a wake-up came. The number of listeners is limited for one mailbox, for one
+        ``network`` (b"" if unknown), and in total. If a new listener exceeds a limit, the oldest
+        one is dropped: its function returns False at once.
         """
 
     def make_room(self) -> bool:
@@ -178,7 +196,7 @@ class WakeUps(Protocol):
         """
 
     def stop_waiting(self) -> None:
-        """Wake all listeners and accept no new ones, because the relay is stopping."""
+        """Wake all listeners, and wake new ones at once, because the relay is stopping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +217,7 @@ def now(relay: Relay) -> datetime:
 
 
 def wait_timeout(seconds: float) -> AbstractAsyncContextManager[object]:
-    """Return a context that raises TimeoutError after that many seconds.
+    """Return a context that raises TimeoutError if its block takes more than that many seconds.
 
     Without an event loop, as in simulations, there is no limit.
     """
@@ -212,11 +230,11 @@ def wait_timeout(seconds: float) -> AbstractAsyncContextManager[object]:
 
 SWEEP_INTERVAL_S: Final = 60  # seconds between two sweeps
 _SWEEP_INTERVAL: Final = timedelta(seconds=SWEEP_INTERVAL_S)
-_ONLY_ROW_KEY: Final = 1  # the key of the only row
+_ONLY_ROW_KEY: Final = 1  # the key of a table's only row
 
 
 def last_sweep(view: RowView) -> ClockMark | None:
-    """Return the time up to which everything due was deleted; None before the first sweep."""
+    """Return the clock mark, with the time of the last sweep; None before the first sweep."""
     stored = view.get(StoredSweep, _ONLY_ROW_KEY)
     return ClockMark(stored.swept_at, stored.odd_at, stored.odd_s) if stored else None
 
@@ -240,8 +258,8 @@ def refuse_clock_ahead(view: RowView, present: datetime) -> None:
     """Raise RelayClockAhead while the clock may be wrong, so that no data expires too early.
 
     Raises:
-        RelayClockAhead: the clock is too far ahead of the last sweep; after it has run for an hour
-            without a jump, it may be trusted.
+        RelayClockAhead: the clock is too far ahead of the last sweep. It is trusted again after
+            sweeps have run for an hour without another jump.
     """
     mark = last_sweep(view)
     if mark is not None:

@@ -35,8 +35,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 class StoredMailbox(Row, frozen=True):
     """A mailbox; ``last_sequence`` is the sequence of its newest envelope.
 
-    ``close_lock`` is the hash of the token that may delete the mailbox. The owner's other devices
-    have that token. ``close_lock`` is None until the owner sets it.
+    ``close_lock`` is the hash of the token that may delete the mailbox, or None if the owner has
+    set none. The owner's other devices have that token.
     """
 
     mailbox: MailboxId
@@ -46,9 +46,10 @@ class StoredMailbox(Row, frozen=True):
 
 
 class DeletedMailbox(Row, frozen=True):
-    """A deleted mailbox.
+    """A deleted mailbox, whose id cannot be used again until ``due_at``.
 
-    Its name cannot be used again until its correspondents know of the deletion.
+    ``due_at`` is 30 days after the mailbox was emptied, and ``UNEMPTIED_MAILBOX_DUE_AT``
+    (carry/expire.py) while contents are left.
     """
 
     mailbox: MailboxId
@@ -81,8 +82,10 @@ class StoredKeyBundle(Row, frozen=True):
 
 
 class StoredToken(Row, frozen=True):
-    """A send token, with the number of its allowed and past uses.
+    """A send token.
 
+    ``uses`` is the number of envelopes that the token admits, None for any number. ``used`` is the
+    number of envelopes that were accepted with it; it is counted only if ``uses`` is a number.
     ``claims`` counts the requests for prekeys that were made with the token in the hour that began
     at ``claims_since``.
     """
@@ -130,7 +133,7 @@ class StoredEnvelope(Row, frozen=True):
     """An envelope's state; a tombstone once ``closed_at`` is set.
 
     ``digest`` is the SHA-256 of everything that was posted, by which a repeated post is recognized.
-    It is empty if the sender took the envelope back before posting it.
+    It is empty if the sender took the envelope back before the post arrived.
     """
 
     envelope: EnvelopeId
@@ -147,7 +150,7 @@ class StoredEnvelope(Row, frozen=True):
 
 
 class StoredLetter(Row, frozen=True):
-    """Sealed bytes that the owner of the mailbox has not fetched yet."""
+    """Sealed bytes whose delivery the owner of the mailbox has not confirmed yet."""
 
     envelope: EnvelopeId
     mailbox: MailboxId
@@ -171,7 +174,10 @@ class StoredShare(Row, frozen=True):
 
 
 class StoredShareGroup(Row, frozen=True):
-    """The total number of openings of one message on all devices of one person."""
+    """The count of the openings of one message on all devices of one person.
+
+    ``opens`` openings are allowed, and ``opened`` of them have happened.
+    """
 
     group: bytes
     opens: int
@@ -182,7 +188,7 @@ class StoredShareGroup(Row, frozen=True):
 class StoredAttempt(Row, frozen=True):
     """An attempt to open a message, for which the share was released.
 
-    The attempt is ``finished`` once the device has stored the content.
+    The attempt is ``finished`` once the device has reported that it has the content.
     """
 
     envelope: EnvelopeId
@@ -191,8 +197,9 @@ class StoredAttempt(Row, frozen=True):
 
 
 class StoredBlob(Row, frozen=True):
-    """A blob, whose bytes the BlobStore has under ``name``; ``envelope`` is the envelope that names
-    it.
+    """A complete blob, whose bytes the BlobStore has under ``name``.
+
+    ``envelope`` is the envelope that names the blob, None if there is none yet.
     """
 
     blob: BlobId
@@ -223,7 +230,7 @@ class StoredUpload(Row, frozen=True):
 
 
 class OrphanBlob(Row, frozen=True):
-    """A stored blob without a row; its bytes are deleted when due."""
+    """A stored blob that has no other row; the blob's bytes are deleted at ``due_at``."""
 
     name: str
     due_at: datetime
@@ -237,9 +244,9 @@ class StoredRestore(Row, frozen=True):
 
 
 class StoredSweep(Row, frozen=True):
-    """The time up to which all relays on this database have deleted everything due; one row.
+    """The time of the last sweep by any relay on this database; at most one row.
 
-    The fields are those of :class:`entrenous.serving.host_checks.ClockMark`.
+    The fields after ``number`` are those of :class:`entrenous.serving.host_checks.ClockMark`.
     """
 
     number: int
@@ -309,12 +316,12 @@ class BrokenDatabase(Malformed):
 
 
 class EnvelopeEvent(StrEnum):
-    DELIVER = "deliver"  # the owner of the mailbox has it on disk
+    DELIVER = "deliver"  # the owner of the mailbox has the letter on disk
     OPEN = "open"  # a holder of the open token was given the share
-    USE_UP = "use up"  # all allowed openings of its group have happened and are finished
-    WITHDRAW = "withdraw"  # its sender took it back
-    EXPIRE = "expire"  # its expiry has passed
-    REVOKE = "revoke"  # its mailbox was deleted: the device is lost or retired
+    USE_UP = "use up"  # all allowed openings of the share's group have happened and are finished
+    WITHDRAW = "withdraw"  # the sender took the envelope back
+    EXPIRE = "expire"  # the envelope's expiry has passed
+    REVOKE = "revoke"  # the mailbox was deleted: the device is lost or no longer used
     RESTORE = "restore"  # the relay was restored from a backup, without shares
 
 

@@ -28,7 +28,7 @@ MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
 _LONG_POLLS_PER_MAILBOX_MAX: Final = 8
 _LONG_POLLS_PER_NETWORK_MIN: Final = 16  # enough for all devices of a household
 _LONG_POLLS_PER_NETWORK_DIVISOR: Final = (
-    16  # one network may use this fraction of all requests: 1/16
+    16  # one network may make at most 1/16 of all waiting requests
 )
 
 
@@ -59,12 +59,13 @@ def long_poll_limits(connections: int, *, behind_proxy: bool) -> LongPollLimits:
 class RelayLimits:
     """The limits of what a relay accepts.
 
-    ``keep_days`` is the latest expiry, in days from now. ``letters`` and ``mailbox_bytes`` bound
-    one mailbox. ``coming_bytes`` bounds what one send token may upload at the same time. With less
-    than ``free_bytes_min`` on its disk, a relay accepts no blobs. ``floor`` is the oldest protocol
-    version that the relay accepts; ``mailbox_open`` says whether it makes new mailboxes. ``wakes``
-    limits the requests that wait for news (long polling), and depends on how many files the process
-    may open.
+    ``keep_days`` is the latest expiry, in days from now. ``letters`` and ``mailbox_bytes`` limit
+    the waiting letters and the bytes of blobs in one mailbox. ``coming_bytes`` limits the bytes
+    that are uploaded with one send token at the same time. A blob that would leave less than
+    ``free_bytes_min`` free on the disk is refused. ``floor`` is the oldest protocol version that
+    the relay accepts; ``mailbox_open`` says whether it makes new mailboxes. ``wakes`` limits the
+    requests that wait for letters (long polling), and depends on how many files the process may
+    open.
     """
 
     keep_days: int = EXPIRY_DAYS_MAX
@@ -86,7 +87,7 @@ class RelayLimits:
 
     @property
     def unclaimed_blob_bytes_max(self) -> int:
-        """The maximum bytes of all blobs of a mailbox that no envelope names yet."""
+        """The limit on the total size, in bytes, of a mailbox's blobs that no envelope names."""
         return min(UNREFERENCED_BLOB_BYTES_MAX, self.mailbox_bytes)
 
 
@@ -94,8 +95,9 @@ class RelayLimits:
 class RelaySettings:
     """The settings of a relay; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
 
-    ``database`` is the address of a PostgreSQL database, ``postgresql://...``, and ``blobs`` that
-    of a bucket, ``s3://...``. If they are None, rows and blobs are in the folder ``data``. With
+    ``database`` is the address of a PostgreSQL database, ``postgresql://...``; if it is None, the
+    rows are in the folder ``data``. ``blobs`` is the address of a bucket, ``s3://...``; if it is
+    None, the blobs are in the folder ``data``. With
     ``tls_cert`` and ``tls_key`` the relay speaks TLS itself; ``behind_proxy`` says that a web
     server in front does so and has a private connection to the relay.
     """
@@ -209,10 +211,11 @@ _TOO_LONG_OR_DEEP_REASON: Final = "a number is too long, or its values are neste
 
 
 class _SettingParser(NamedTuple):
-    """How a setting is parsed: its expected value in words, its parser, and the ``field`` of
-    :class:`RelayLimits` that it sets, if any.
+    """How a setting is parsed.
 
-    The parser returns None for a wrong value.
+    ``wanted`` says in words what is expected. ``read`` parses a value, given the folder of the
+    file, and returns None for a wrong value. ``field`` is the field of :class:`RelayLimits` that
+    the setting sets, "" if there is none.
     """
 
     wanted: str

@@ -1,7 +1,7 @@
-"""Release the relay's half of a content key: each attempt is counted, atomically
+"""Release the relay's half of a content key, and count each attempt atomically
 (docs/spec/relay.md section 6).
 
-A share group counts the openings of one person, on all of that person's devices together.
+A share group counts the openings of one message by one person, on all of that person's devices.
 """
 
 from datetime import datetime
@@ -39,7 +39,7 @@ async def release_key_share(
     Raises:
         NoSuchEnvelope, WrongToken: the envelope is unknown here, or the token is not its open
             token.
-        TakenBack, Expired, UsedUp: the share can no longer be released to this attempt.
+        TakenBack, Expired, UsedUp: the share can no longer be released for this attempt.
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope has expired.
     """
     present = now(relay)
@@ -54,9 +54,10 @@ async def release_key_share(
 
 
 async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> None:
-    """Record that the device of that attempt has the content.
+    """Record that the device that made this attempt has the content.
 
-    After the last allowed attempt of a group, its shares are deleted.
+    When the openings of the share's group are used up and every recorded attempt has finished, the
+    shares and blobs of the group are deleted.
 
     Raises:
         NoSuchEnvelope, WrongToken: the envelope is unknown here, or the token is not its open
@@ -116,7 +117,7 @@ def _require_open_token(view: RowView, envelope: EnvelopeId, token: Secret) -> S
 
 def _current_state(stored: StoredEnvelope, present: datetime) -> EnvelopeState:
     """Return the state that :func:`.expire.expire_if_due` would set. Nothing is written here, since
-    a later error would undo it.
+    a later error would undo the write.
     """
     over = stored.closed_at is None and present >= stored.expires_at
     return (
@@ -142,7 +143,10 @@ def _record_attempt(
 
 
 def join_share_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> None:
-    """Count a posted share with the others of its group.
+    """Add a posted share to its group, whose openings are counted together.
+
+    The group is kept at least until the envelope expires. If the group is used up already, the
+    share may be deleted at once (:func:`close_used_up_group`).
 
     Raises:
         IdInUse: the group allows a different number of openings.
@@ -170,7 +174,9 @@ def count_opening(tx: RowTransaction, share: StoredShare) -> None:
 
 
 def close_used_up_group(tx: RowTransaction, group: bytes | None, present: datetime) -> None:
-    """Close all envelopes of a used-up group once every device has stored the content."""
+    """Delete the shares of a group if its openings are used up and every recorded attempt has
+    finished.
+    """
     stored = tx.get(StoredShareGroup, group) if group is not None else None
     if stored is None or stored.opened < stored.opens:
         return

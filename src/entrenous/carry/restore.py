@@ -36,12 +36,12 @@ async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_s
     """Delete what may have been used up or taken back since the backup; the relay must not be
     serving yet.
 
-    ``missing`` names blobs that were deleted while the backup was made. ``with_shares`` keeps
-    shares and one-time keys; messages that were taken back after the backup can then be opened
-    again.
+    ``missing`` contains the names of blobs whose bytes are missing or damaged. ``with_shares``
+    keeps shares, attempts, the counts of groups, and one-time keys; messages that were taken back
+    after the backup can then be opened again.
 
     Returns:
-        The number of lost copies.
+        The number of lost copies (:class:`.backup.RestoreResult`).
     """
     present, lost = now(relay), 0
     while await relay.mail.transact(lambda tx: _drop_upload_batch(tx, present)):
@@ -74,7 +74,10 @@ def _drop_upload_batch(tx: RowTransaction, present: datetime) -> int:
 
 
 def _close_envelopes_with_shares(tx: RowTransaction, present: datetime) -> int:
-    """Close a batch of envelopes that have a share; drop shares without an envelope."""
+    """Close a batch of envelopes that have a share; drop shares of closed or unknown envelopes.
+
+    Returns the number of shares in the batch.
+    """
     shares = tx.find(StoredShare, _ROWS_PER_BATCH)
     for share in shares:
         stored = tx.get(StoredEnvelope, share.envelope)
@@ -94,7 +97,7 @@ def _drop_possibly_outdated_rows(tx: RowTransaction) -> bool:
 
 
 async def _use_up_groups(relay: Relay) -> None:
-    """Mark every group in the backup as used up, so that shares that join it later are not
+    """Mark every group in the backup as used up, so that no share that joins a group later is
     released.
     """
     groups = await relay.mail.read(lambda view: view.find(StoredShareGroup))
@@ -112,9 +115,10 @@ def _use_up_group_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> N
 def _close_envelopes_without_blobs(
     tx: RowTransaction, missing: frozenset[str], present: datetime
 ) -> int:
-    """Close the envelopes whose blob is missing from the backup.
+    """Close the envelopes that name a blob in ``missing``, and return their number.
 
-    Such a blob was deleted after the rows were copied, because its envelope had ended by then.
+    Such a blob is damaged, or was deleted after the rows were copied, because its envelope had
+    ended by then.
     """
     ended = 0
     for blob in (blob for name in missing for blob in tx.find(StoredBlob, name=name)):

@@ -1,5 +1,5 @@
-"""Permissions and quotas: the owner of a mailbox and the holders of its send tokens
-(docs/spec/relay.md sections 2 and 3).
+"""Check the permissions and quotas of the owner of a mailbox and of the holders of its send tokens
+(docs/spec/relay.md sections 2, 3 and 9).
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ async def register_send_token(
         False if the token was registered before.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
         TooManyRegistered: the mailbox already has the maximum number of tokens.
     """
     present = now(relay)
@@ -85,13 +85,13 @@ async def add_and_drop_send_tokens(
         The number of tokens registered afterwards.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
-        Expired: the added tokens would have expired already.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
+        Expired: the batch's expiry is past.
         TooManyRegistered: there would be too many tokens.
     """
     present = now(relay)
-    # Only the date is stored, since the exact time would reveal which tokens were added together;
-    # nothing reads it before the token is first used to claim a prekey.
+    # Only the date is stored, since the exact time would reveal which tokens were added together.
+    # When the token is first used to claim prekeys, the time of the claim replaces the date.
     today = present.replace(hour=0, minute=0, second=0)
     if batch.expires_at <= present:
         raise Expired(when=batch.expires_at)
@@ -122,7 +122,7 @@ async def drop_send_token(
     """Drop a send token, if it is registered, so that its holders can no longer write.
 
     Raises:
-        NoSuchMailbox, WrongToken: ``owner_token`` is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or ``owner_token`` is not its owner's.
     """
 
     def drop_token(tx: RowTransaction) -> None:
@@ -137,7 +137,7 @@ async def check_owner_token(mailbox: MailboxId, token: Secret, relay: Relay) -> 
     it again.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
     """
     await relay.mail.read(lambda view: require_owner_token(view, mailbox, token))
 
@@ -182,7 +182,10 @@ def require_send_token(
 def require_owner_or_send_token(
     view: RowView, mailbox: MailboxId, token: Secret, present: datetime
 ) -> None:
-    """Accept the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
+    """Check that ``token`` is the owner's or a valid send token.
+
+    Raises NoSuchMailbox, WrongToken, RelayClockAhead.
+    """
     if not equal_in_constant_time(_require_mailbox(view, mailbox).owner_lock, token_hash(token)):
         require_send_token(view, mailbox, token, present)
 
@@ -207,7 +210,8 @@ def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
     return stored
 
 
-# Seconds; there will be no room before the owner opens the device, so asking sooner is useless.
+# Seconds. A mailbox usually has room again only after its owner has fetched letters, so asking
+# sooner is useless.
 _FULL_MAILBOX_RETRY_S: Final = 3600
 
 
@@ -220,8 +224,8 @@ def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: RelayLimi
 def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
     """Raise MailboxFull unless a mailbox may have one more share.
 
-    A share (the relay's half of a content key) is stored even after its letter was fetched, so the
-    limit on waiting letters does not cover it.
+    A share (the relay's half of a content key) stays stored after its letter was fetched, so the
+    limit on waiting letters does not limit the shares.
     """
     if view.count(StoredShare, mailbox=mailbox) >= SHARES_PER_MAILBOX_MAX:
         raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
@@ -242,7 +246,7 @@ def require_room_for_blob(
 ) -> None:
     """Raise MailboxFull unless a mailbox may have one more blob of ``size`` bytes.
 
-    Uploads count with their full size.
+    Unfinished uploads count with their full size.
     """
     coming = view.count_and_sum(StoredUpload, "size", mailbox=mailbox)
     loose = view.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=None)
@@ -285,8 +289,8 @@ class UploadsInProgress:
 
     @contextmanager
     def admit_upload(self, token_hash: bytes, size: int) -> Iterator[None]:
-        """Count ``size`` bytes as being uploaded inside the block. An upload is always admitted if
-        the token has no other upload in progress.
+        """While the block runs, count ``size`` bytes as being uploaded with the token. An upload is
+        always admitted if the token has no other upload in progress.
 
         Raises:
             TooMany: the token would upload too much at once.

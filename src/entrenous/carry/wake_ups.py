@@ -14,7 +14,10 @@ from entrenous.carry.send_tokens import require_owner_token
 
 
 class _Listener:
-    """A waiting request; ``source`` is its network, or its mailbox if the network is unknown."""
+    """A waiting request.
+
+    ``source`` is the network that the request came from, or the mailbox if networks are unknown.
+    """
 
     __slots__ = ("ended", "is_woken", "mailbox", "source")
 
@@ -36,7 +39,7 @@ class _Listener:
 
 
 class LocalWakeUps:
-    """Implements :class:`entrenous.carry.relay.WakeUps` for one process, and stores no history."""
+    """Implements :class:`entrenous.carry.relay.WakeUps` for one process; stores no wake-ups."""
 
     def __init__(self, bounds: LongPollLimits | None = None) -> None:
         self._bounds = bounds or LongPollLimits()
@@ -115,12 +118,12 @@ async def wait_for_envelope(
 ) -> bool:
     """Return whether a letter waits or arrives within ``seconds``.
 
-    Returns False earlier if other requests need the connection.
+    Returns False earlier if other requests need the connection, and True if the relay stops.
 
     ``network`` is the client's network, b"" if unknown.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
     """
     has_letter = await _has_letter(mailbox, token, relay)
     if has_letter or relay.wake_ups is None:

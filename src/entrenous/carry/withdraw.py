@@ -20,21 +20,21 @@ from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _IN_TRANSIT_PERIOD: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS_MAX)
 _TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
-_NEVER_POSTED_DIGEST: Final = b""  # used as the digest if nothing was posted
+_NEVER_POSTED_DIGEST: Final = b""  # the digest of an envelope that was not posted yet
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
     """Delete an envelope's sealed bytes, share and blobs.
 
-    Returns: its status, which says whether it was opened before.
+    Returns: the envelope's status, which says whether the envelope was opened before.
 
-    This may be repeated. An expired envelope stays expired. An unknown envelope may still be on its
-    way, so its id is refused for as long as that can take.
+    This may be repeated. An expired envelope stays expired. The post of an unknown envelope may
+    still be on its way, so a post with this id is refused for as long as that can take.
 
     Raises:
         NoSuchEnvelope: the envelope is unknown here. The error has the fact ``refused_until``,
             unless the relay was restored recently and may have known the envelope before.
-        WrongToken: this is not its sender's token.
+        WrongToken: this is not the envelope's withdraw token.
     """
     present = now(relay)
 
@@ -67,7 +67,8 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
     """Return an envelope's status for its sender.
 
     Raises:
-        NoSuchEnvelope, WrongToken: it is unknown here, or the token is not its sender's.
+        NoSuchEnvelope, WrongToken: the envelope is unknown here, or the token is not its withdraw
+            token.
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope has expired.
     """
     present = now(relay)

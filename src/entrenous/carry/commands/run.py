@@ -107,9 +107,7 @@ def _serve_options(
 
 
 def _feature_functions_of(context: typer.Context) -> FeatureFunctions:
-    """Return the applications that can be served, without loading the code of a device: its vault
-    and picture decoders would double the memory that a relay uses.
-    """
+    """Return the session's functions that build the applications to serve (``__main__.py``)."""
     session = context.find_root().obj
     if not isinstance(session, Session):
         raise TypeError("a command runs inside cli.run")

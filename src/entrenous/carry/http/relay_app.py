@@ -42,7 +42,7 @@ AnswerT = TypeVar("AnswerT")
 class EagerCoroutine(Generic[AnswerT]):
     """Runs a coroutine that must not raise, without creating a task.
 
-    When it ends, it passes its result to ``on_result``.
+    When the coroutine ends, ``on_result`` is called with its result.
     """
 
     __slots__ = ("_coroutine", "_on_result")
@@ -220,10 +220,10 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
 
 
 async def _sweep_every_minute(sweep: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
-    """Delete expired data every minute, even if the previous attempt failed.
+    """Call ``sweep`` every minute, even if the previous call failed.
 
-    One task deletes rows, and a second one the bytes of blobs, since a request to an unreachable
-    bucket takes minutes to fail.
+    One task deletes rows, and a second task deletes the bytes of blobs, since a request to an
+    unreachable bucket takes minutes to fail.
     """
     while True:
         log = logging.getLogger("entrenous.relay")

@@ -35,14 +35,16 @@ from entrenous.wire.encodings import from_base64url
 from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, status_of, write_problem
 
 SMALL_BODY_BYTES_MAX: Final = 4096
-# Seconds within which a body other than a blob must arrive. The largest such body, 557 KB, then
-# needs about 10 KB a second.
+# Seconds within which a body other than a blob must arrive. The largest such body that is accepted
+# (prekeys, 1.1 MB) needs 19 KB a second.
 _BODY_S_MAX: Final = 60.0
 
 
 class RelayRequest(Protocol):
-    """What handlers use of a request. Starlette's ``Request`` has it, and so has
-    :class:`ReceivedRequest` of the fast path.
+    """The part of a request that handlers use.
+
+    It is implemented by Starlette's ``Request``, by :class:`ReceivedRequest` for a request whose
+    body has arrived already, and by the request of the fast path (relay_app.py).
     """
 
     @property
@@ -130,7 +132,11 @@ def parse_number(untrusted_text: str, most: int) -> int:
 
 
 def has_large_body(request: RelayRequest) -> bool:
-    """Return whether the body is so large that the token should be checked before reading it."""
+    """Return whether the token should be checked before the body is read.
+
+    It should if the body has more than 4 KiB, or if its length is unknown. It need not if the body
+    has arrived already.
+    """
     if isinstance(request, ReceivedRequest):
         return False
     length = request.headers.get("content-length", "")
@@ -142,7 +148,7 @@ async def read_body(request: RelayRequest, limit: int) -> bytes:
 
     Raises:
         TooLarge: it is longer than ``limit`` bytes; the rest is not read.
-        ClientDisconnect: it did not arrive, or not within a minute.
+        ClientDisconnect: the client disconnected, or the body did not arrive within a minute.
     """
     if isinstance(request, ReceivedRequest):
         if len(request.body) > limit:
@@ -182,8 +188,8 @@ _STATUS_BY_ERROR_CLASS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
 # Tells clients that a relay answers, and which protocol it uses.
 _PROTOCOL_HEADER: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
 _CLOSE_HEADER: Final = (b"connection", b"close")
-#: The protocol version that is assumed for a request without the header, by path; 1 for all others.
-#: Monitoring programs request the status without the header.
+#: The protocol version that is assumed for a request without the header, by the request's path. It
+#: is 1 for all other paths. Monitoring programs request the status without the header.
 _ASSUMED_PROTOCOLS: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
 # Seconds after which a full disk may have room again, because the operator has acted or messages
 # have expired.

@@ -80,18 +80,18 @@ _RANGE_PATTERN: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class RangeNotSatisfiable(Exception):
-    """The range lies outside the blob (416)."""
+    """The range contains no byte of the blob (status 416)."""
 
 
 def parse_byte_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
     """Return the start and the end (exclusive) of the requested byte range; None for the whole
     blob.
 
-    Anything but a single range is ignored, as the RFC allows, and so is a range for another version
-    (``If-Range``).
+    A header that does not name exactly one range of bytes is ignored, as RFC 9110 section 14.2
+    allows. A range for a different version of the blob (``If-Range``) is ignored too.
 
     Raises:
-        RangeNotSatisfiable: the range begins after the last byte.
+        RangeNotSatisfiable: the range begins after the last byte, or is empty.
     """
     found = _RANGE_PATTERN.fullmatch(headers.get("range", ""))
     if not found or headers.get("if-range", etag) != etag:
@@ -118,9 +118,7 @@ async def yield_while_fast_enough(
     """Yield the bytes of a body while its sender is fast enough.
 
     In each minute of waiting, at least TRANSFER_BYTES_MIN_PER_INTERVAL bytes or the end of the body
-    must arrive.
-
-    The time for storing bytes is not counted.
+    must arrive. The time for storing bytes is not counted.
 
     Raises:
         ClientDisconnect: too few bytes arrived, so the sender counts as disconnected.
@@ -143,7 +141,7 @@ async def yield_while_fast_enough(
 
 
 _SHA256_BYTES: Final = 32
-_UNIX_SECONDS_MAX: Final = 253_402_300_799  # of the year 9999, in seconds since 1970
+_UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
 _CONTENT_LENGTH_MAX: Final = 2**63 - 1
 
 
@@ -269,9 +267,9 @@ async def show_state(request: Request, relay: Relay) -> Response:
 
 
 _WAKE_UP_BODY: Final = b"{}"  # the same whatever arrived and whoever sent it
-#: Also close the connection, so that its place is free for other requests.
+#: Makes the server close the connection after the answer, to free its place for other requests.
 _CLOSE_CONNECTION_HEADER: Final = {"connection": "close"}
-_IPV6_NETWORK_BYTES: Final = 8  # the part of an IPv6 address that names one customer's network
+_IPV6_NETWORK_BYTES: Final = 8  # this part of an IPv6 address identifies one customer's network
 
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:

@@ -1,6 +1,7 @@
 """Blobs as files in one folder, complete or still growing.
 
-The classes for exclusive uploads and adaptive read sizes are here too; every blob store uses them.
+Two classes for other blob stores are here too: adaptive read sizes, which every store uses, and
+exclusive uploads, which the store in an S3 bucket uses.
 """
 
 import asyncio
@@ -84,10 +85,10 @@ _HASH_READ_BYTES: Final = 1 << 20
 
 
 class PartialBlob:
-    """One upload's lock and file at ``path``; every call may block on the disk.
+    """One upload's locked file at ``path``; every call may block on the disk.
 
-    A request can be cancelled while a thread works for it. So :meth:`close` waits for that thread,
-    since a descriptor must not be reused during a write.
+    A request can be cancelled while a thread still writes for it. So :meth:`close` waits for that
+    thread, since the file's descriptor must not be reused during a write.
 
     Raises:
         TooMany: another upload has locked the file.
@@ -102,8 +103,9 @@ class PartialBlob:
         self._digest = hashlib.sha256()
 
     def hash_until(self, start: int) -> None:
-        """Hash the bytes before ``start``, then resume there; raises DamagedBlob if there are
-        fewer.
+        """Hash the bytes before ``start``, so that the next write resumes there.
+
+        Raises DamagedBlob if the file is shorter.
         """
         while self._at < start:
             with self._lock:
@@ -146,7 +148,7 @@ class PartialBlob:
             self._file.close()
 
     def truncate(self) -> None:
-        """Truncate the file: the disk is full, and the database needs room to delete the row."""
+        """Empty the file: the disk is full, and the database needs room to delete the upload."""
         with self._lock:
             if not self._file.closed:
                 os.ftruncate(self._file.fileno(), 0)
@@ -209,8 +211,8 @@ class FileBlobs:
         owner: bytes = b"",  # noqa: ARG002 -- an upload to a file needs little memory
     ) -> None:
         with _translate_disk_errors():
-            # This does not run in a thread, and neither does close. Otherwise a cancelled request
-            # would leave the file locked for a while.
+            # Neither this line nor close runs in a thread. Otherwise a cancelled request would
+            # leave the file locked for a while.
             part = PartialBlob(self._partial_path(name))
             try:
                 await asyncio.to_thread(part.hash_until, start)
@@ -221,8 +223,8 @@ class FileBlobs:
                     part.truncate()
                 raise
             finally:
-                # Not in a thread, because a cancelled request cannot await. It waits only for a
-                # call on this file that is still running in a thread.
+                # Not in a thread, because a cancelled request cannot await. close() waits only for
+                # a call on this file that is still running in a thread.
                 part.close()
             await asyncio.to_thread(sync_folder, self._folder)
 

@@ -1,6 +1,6 @@
-"""Group commit: many requests share one transaction, which runs in the event loop.
+"""Group commit: many requests share one transaction, which usually runs in the event loop.
 
-A thread waits for the disk meanwhile.
+A thread waits for the disk, and runs those groups that would block the event loop.
 """
 
 import asyncio
@@ -45,10 +45,10 @@ class GroupConnection(Protocol):
         """Write the unit of work and commit; the commit need not be durable yet."""
 
     def take_sync_ticket(self) -> object:
-        """Return what :meth:`sync` needs in order to flush all commits since the last ticket."""
+        """Return a ticket, with which :meth:`sync` flushes all commits since the last ticket."""
 
     def sync(self, ticket: Any) -> None:
-        """Block, in another thread, until all commits up to the ticket are durable."""
+        """Block until all commits up to the ticket are durable; not called in the event loop."""
 
     def roll_back(self) -> None:
         pass
@@ -113,7 +113,9 @@ def _resolve_all(pairs: list[tuple[QueuedJob, JobOutcome]]) -> None:
 
 
 def run_group(connection: GroupConnection, group: list[QueuedJob]) -> list[JobOutcome]:
-    """Run and commit a group; if that fails, run each job alone, so that no job fails another."""
+    """Run and commit a group. If that fails, run each job in a transaction of its own, so that one
+    job cannot make another fail.
+    """
     try:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
         outcomes = [run_job(connection, tx, job) for job in group]
@@ -128,7 +130,9 @@ def run_group(connection: GroupConnection, group: list[QueuedJob]) -> list[JobOu
 
 
 def run_job(connection: GroupConnection, tx: UnitOfWork, job: QueuedJob) -> JobOutcome:
-    """Run one job; a database error concerns the whole group."""
+    """Run one job. A database error is raised, since it concerns the whole group; any other error
+    is the outcome of this job.
+    """
     tx.begin()
     try:
         return JobOutcome(job.work(tx))
@@ -164,9 +168,11 @@ AnswerT = TypeVar("AnswerT")
 
 
 class _Group(NamedTuple):
-    """Jobs whose commit must become durable; with ``outcomes`` None they are still to be run.
+    """Jobs whose commit must become durable. If ``outcomes`` is None, the thread has to run them
+    first.
 
-    A group without jobs makes the thread wait for the database's lock.
+    After a group without jobs, the thread starts the next group, for which it waits for the lock
+    of a shared database.
     """
 
     jobs: list[QueuedJob]
@@ -210,9 +216,10 @@ class GroupCommit:
 
     @property
     def allows_separate_reads(self) -> bool:
-        """Return whether reads need not wait for a group.
+        """Return whether a read may run at once, outside of a group.
 
-        They need not if everything is durable, or if only a statement that allows reads is running.
+        It may if everything that was committed is durable, or if only an exclusive statement is
+        running, which does not block readers.
         """
         return not self._busy or self._is_exclusive
 
@@ -247,7 +254,7 @@ class GroupCommit:
         return job.answer
 
     def _run_when_quiet(self, seen: int = 0) -> None:
-        """Wait while the event loop brings more jobs, since a large group costs less per job."""
+        """Run a group once the event loop brings no more jobs: a large group costs less per job."""
         waiting = len(self._jobs) + len(self._reads)
         if seen < waiting < GROUP_JOBS_MAX:
             asyncio.get_running_loop().call_soon(self._run_when_quiet, waiting)
@@ -255,11 +262,13 @@ class GroupCommit:
             self._run_group()
 
     def _run_group(self) -> None:
-        """Run everything queued, in the event loop of one of the jobs."""
+        """Run the queued jobs as a group, in the event loop of one of them; if that would block the
+        loop, leave the group to the thread.
+        """
         reads = self._dequeue_reads()
         jobs = self._dequeue_jobs(with_exclusive=not reads)
         if not jobs and not reads and not self._closed:
-            self._connection.roll_back()  # there is nothing to run
+            self._connection.roll_back()  # there is nothing to run, so release the lock
         self._is_exclusive = bool(jobs) and jobs[0].exclusive
         if self._is_exclusive or not (reads or jobs) or not self._connection.can_begin_at_once():
             self._groups.put(_Group([*reads, *jobs], None))
@@ -295,7 +304,9 @@ class GroupCommit:
             return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_JOBS_MAX))]
 
     def _dequeue_jobs(self, *, with_exclusive: bool) -> list[QueuedJob]:
-        """Dequeue the jobs before the next exclusive one, or that one alone."""
+        """Dequeue the jobs before the next exclusive job. If the exclusive job is the first one,
+        dequeue only this job, and only with ``with_exclusive``.
+        """
         group: list[QueuedJob] = []
         with self._lock:
             while self._jobs and len(group) < GROUP_JOBS_MAX:

@@ -41,9 +41,11 @@ BEGIN_STATEMENT: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DATABASE_WAIT_S_MAX: Final = 12.0  # requests wait this long for a database that is restarting
 _RECONNECT_INTERVAL_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
-#: Returns the log's end. What the current transaction can see was logged before this position.
+#: Returns the end of the write-ahead log. All commits that the current transaction can see are
+#: before this position.
 _LOG_POSITION_QUERY: Final = "SELECT pg_current_wal_insert_lsn()::text"
-#: Writes an empty record to the log. Committing it synchronously flushes everything before it.
+#: Writes an empty record to the write-ahead log. Its synchronous commit flushes all records before
+#: it.
 _FLUSH_LOG_STATEMENT: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
 #: Does the same, unless the log is already flushed up to the position in its parameter.
 _FLUSH_LOG_UNTIL_STATEMENT: Final = (
@@ -117,8 +119,8 @@ class PostgresConnection:
     def sync(self, ticket: frozenset[_PendingFlush]) -> None:
         """Flush the write-ahead log.
 
-        The flushing connection is older than the commits that it flushes. A server that crashed and
-        lost those commits has also lost this connection, so it cannot confirm them.
+        The flushing connection is older than the commits that it flushes. If the server crashes and
+        loses those commits, this connection breaks too, so the flush fails.
         """
         for connection, position in ticket:
             if position is None:
@@ -254,8 +256,8 @@ class PostgresConnection:
 
 
 AnswerT = TypeVar("AnswerT")
-#: Options of every connection. Each statement of a relay uses a key or an index, so no query plan
-#: may scan a table.
+#: Options of every connection. Each statement of a relay can use a key or an index, so PostgreSQL
+#: is told to avoid query plans that scan tables.
 _CONNECTION_OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
@@ -267,8 +269,9 @@ _TIMEOUT_OPTIONS: Final[dict[str, Any]] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-#: Store a letter inside its row, which halves the number of pages, and uncompressed, since sealed
-#: bytes cannot be compressed.
+#: The first statement makes PostgreSQL store a letter inside its row if the row fits into a page,
+#: which halves the number of pages. The second switches off compression, since sealed bytes cannot
+#: be compressed.
 _STORAGE_STATEMENTS: Final = (
     f"ALTER TABLE {table_name(StoredLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(StoredLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
@@ -299,10 +302,10 @@ class PostgresRows:
         return await self._reader.submit(work, hint)
 
     async def overwrite_deleted(self) -> None:
-        """Vacuum all tables.
+        """Vacuum all tables, so that the space of deleted rows can be reused.
 
-        Freed space is then reused. Until that happens, bytes of deleted rows remain in the tables,
-        and for a while in the write-ahead log (docs/spec/relay.md section 8).
+        Until it is reused, the bytes of deleted rows remain in the tables; they also remain for a
+        while in the write-ahead log (docs/spec/relay.md section 8).
         """
         every = ", ".join(table_name(kind) for kind in KEY_FIELDS)
         await self._reader.submit_exclusive(f"VACUUM (SKIP_LOCKED) {every}")
@@ -345,7 +348,10 @@ def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
 
 
 def _ensure_schema(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) -> None:
-    """Ensure that the tables exist and have this version; one process creates them."""
+    """Ensure that the tables exist and have this version.
+
+    If several processes start at the same time, the lock lets only one of them create the tables.
+    """
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(BEGIN_STATEMENT)
@@ -446,8 +452,8 @@ class PostgresWakeUps:
             with contextlib.suppress(queue.Empty):
                 while len(rung) < _UNSENT_WAKE_UPS_MAX:
                     rung.add(self._rung.get_nowait())
-            # None comes from close(). It is sent as an empty payload, which wakes the listening
-            # thread of this process, so that this thread too can end at once.
+            # None comes from close(). It is sent as an empty payload, which wakes the thread of
+            # this process that listens, so that both threads can end at once.
             parameters = [
                 _NOTIFY_CHANNEL,
                 ["" if mailbox is None else mailbox.hex() for mailbox in rung],

@@ -27,7 +27,11 @@ _PIECE_NAME_PATTERN: Final = re.compile(
 
 
 class _StoredPieces(NamedTuple):
-    """The stored parts of an incomplete blob: its complete pieces, and the longest partial one."""
+    """The stored parts of an incomplete blob.
+
+    They are its complete pieces, and the longest stored part of the next piece (``rest``, "" if
+    there is none).
+    """
 
     pieces: list[str]
     rest: str
@@ -96,8 +100,8 @@ class S3Blobs:
     async def drop(self, name: str) -> None:
         """Delete the marker that makes the blob complete, then its pieces.
 
-        A bucket's listing may lag behind, so the pieces that the marker names are deleted without
-        listing.
+        A bucket's listing may lag behind, so the pieces that the marker names are deleted even if
+        the listing lacks them.
         """
         with _translate_s3_errors():
             pieces = await self._pieces_of_complete_blob(name) or []
@@ -202,8 +206,8 @@ class S3Blobs:
     async def _list_stored_pieces(self, name: str) -> _StoredPieces:
         """List the stored pieces of an incomplete blob.
 
-        If a piece was uploaded twice, one of the two is used, since the hash of the whole is
-        checked later.
+        If a piece was uploaded twice, either of the two may be used, since the hash of the whole
+        blob is checked later.
         """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
         for path, size in sorted(await self._list_objects(name)):
@@ -237,7 +241,8 @@ def open_s3(url: str) -> S3Blobs:
     """Open a bucket: ``s3://bucket`` or ``s3://bucket/prefix``.
 
     Endpoint and credentials come from the usual environment variables: AWS_ENDPOINT, AWS_REGION,
-    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; AWS_ALLOW_HTTP allows plain HTTP on this machine.
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. AWS_ALLOW_HTTP allows plain HTTP, for a store on this
+    machine.
     """
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     return S3Blobs(S3Store(bucket, prefix=prefix.strip("/") or None))

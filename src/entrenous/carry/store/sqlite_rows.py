@@ -134,7 +134,7 @@ class SqliteConnection:
         self._version: object = None
 
     def wait_for_turn(self) -> None:
-        """Return at once: nobody else writes."""
+        """Return at once: SQLite locks the database when :meth:`begin` is called."""
 
     def can_begin_at_once(self) -> bool:
         return True
@@ -157,7 +157,7 @@ class SqliteConnection:
         tx.drop_cache(_CACHED_KINDS)
 
     def take_sync_ticket(self) -> None:
-        """Return None: :meth:`sync` needs no ticket, since it always flushes the one log."""
+        """Return None: :meth:`sync` needs no ticket, since it always flushes the whole log."""
 
     def sync(self, _: object) -> None:
         self._log.sync()
@@ -219,8 +219,8 @@ def _keep_every_row(_: object) -> bool:
     return True
 
 
-#: For each kind of row that is cached, which rows to keep: those that the next requests for a
-#: letter will read. No secret and no large row is among them.
+#: For each kind of row that is cached between groups, a predicate for the rows to keep. The next
+#: requests for a letter will probably read these rows. No secret and no large row is among them.
 _CACHED_KINDS: Final[Mapping[type, Callable[[Any], bool]]] = {
     StoredMailbox: _keep_every_row,
     StoredToken: _keep_every_row,
@@ -290,7 +290,7 @@ _CHECKPOINT_PAGES: Final = (
 )
 _SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
 _OVERWRITES_PER_LARGE_REWRITE: Final = (
-    60  # a larger database is rewritten at every 60th call of overwrite_deleted, once an hour
+    60  # overwrite_deleted rewrites a larger database at every 60th call, so once an hour
 )
 #: Free space that a rewrite needs, as a multiple of the file's size (measured). One part is for the
 #: copy, and one for the write-ahead log.
@@ -324,13 +324,14 @@ class SqliteRows:
     async def overwrite_deleted(self) -> None:
         """Rewrite the file without deleted rows, then empty the write-ahead log.
 
-        ``secure_delete`` zeroes a row in place. But SQLite moves rows between pages to balance its
-        trees, and only VACUUM zeroes the bytes that remain in the free part of a page after that.
+        ``secure_delete`` zeroes a deleted row in place. But SQLite also moves rows between pages to
+        balance its trees. This leaves bytes in the free part of a page, which only VACUUM removes.
         Emptying the log waits for readers (``busy_timeout``).
 
         Raises:
-            DiskFull, DiskFailed: the file was not rewritten. The next call tries again; for a large
-                file, only a call an hour later does, because all writers wait during a rewrite.
+            DiskFull, DiskFailed: the file was not rewritten, or the log not emptied. The next call
+                tries again. A large file is rewritten only by a call an hour later, because all
+                writers wait during a rewrite.
         """
         try:
             await self._rewrite_if_due()
@@ -426,7 +427,7 @@ def _ensure_schema(path: Path, bytes_max: int | None, *, create: bool) -> None:
 def _create_tables(connection: sql.Connection, *, create: bool) -> None:
     """Create all tables in one transaction, so that a killed process leaves none."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    # Read the version again: another process may have created them meanwhile.
+    # Read the version again: another process may have created the tables meanwhile.
     if create_tables_if_empty(connection, _schema_version(connection), create=create):
         connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.exec_driver_sql("COMMIT")

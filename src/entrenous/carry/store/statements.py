@@ -37,8 +37,8 @@ _VALUE_LIST_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)
 class Query(NamedTuple):
     """A query, independent of the database.
 
-    ``how`` is the kind of query. The kinds ``rows`` and ``counts`` select the rows whose fields
-    ``names`` equal one of the tuples in ``given``. For the other kinds, ``given`` has the
+    ``how`` is the kind of query. The kinds ``rows`` and ``counts`` select or count the rows whose
+    fields ``names`` equal one of the tuples in ``given``. For the other kinds, ``given`` has these
     arguments. ``find``: values and limit. ``letters``: mailbox, sequence, time, limit and the bytes
     that fill a page. ``due``: time and limit. ``count_and_sum``: the field to sum and the values.
     """
@@ -65,7 +65,7 @@ class Query(NamedTuple):
 
 class SqliteStatements:
     def selects(self, query: Query) -> Iterator[Statement]:
-        """Yield the statements of one query; its answer is the rows of all of them."""
+        """Yield the statements of one query. The query's answer is the rows of all statements."""
         if query.how not in ("rows", "counts"):
             text, given = _single_statement(query, "?", "")
             yield text, sqlite_values(given)
@@ -80,8 +80,9 @@ class SqliteStatements:
     def fetch_rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
         """Return the rows of one query.
 
-        All rows are fetched at once, except letters: these are fetched one by one, since the first
-        one may fill the page. They can be read until the cursor executes another statement.
+        All rows are fetched at once, except letters. Letters are fetched one by one while the
+        caller reads them, since the first letter may fill the page. They can be read until the
+        cursor executes another statement.
         """
         if query.how == "letters":
             ((text, given),) = self.selects(query)
@@ -94,7 +95,7 @@ class SqliteStatements:
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
         """Yield the statements that insert rows or replace those with the same key.
 
-        Row ids are random, since sequential ones would reveal the order of arrival.
+        Row ids are random, since sequential row ids would reveal the order of arrival.
         """
         for part in _fixed_length_parts(rows):
             values = [value for row in part for value in encode_row(kind, row)]
@@ -148,10 +149,10 @@ class PostgresStatements:
 
 
 def _single_statement(query: Query, placeholder: str, bytewise: str) -> Statement:
-    """Return the statement for a query that cannot be merged with others."""
+    """Return the statement for one query of any kind but ``rows`` and ``counts``."""
     kind, names, given = query.kind, query.names, query.given
     if query.how == "letters":
-        # The limit in bytes is unused here: the reader stops fetching when the page is full.
+        # The limit in bytes is unused here: cut_full_page stops fetching when the page is full.
         mailbox, after, at, limit, _ = given
         values = [mailbox, after, encode_value(StoredLetter, "expires_at", at), limit]
         return _select_letters(placeholder), values
@@ -235,9 +236,10 @@ def _upsert_listed(kind: type, count: int) -> str:
 
 
 def _column_placeholder(kind: type, column: str) -> str:
-    """Return the placeholder for a column. In an optional one, it turns an empty string into NULL.
+    """Return the placeholder for a column. If the column is optional, the placeholder turns an
+    empty string into NULL.
 
-    This is unambiguous, since an optional value is bytes or a number.
+    This is unambiguous, since the values of optional columns are bytes or numbers, never text.
     """
     return "nullif(?, '')" if is_optional(kind, column) else "?"
 
@@ -260,7 +262,8 @@ def _upsert(kind: type, rows: str, *, numbered: bool = False) -> str:
     rest = [name for name in column_codecs(kind) if name not in KEY_FIELDS[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
-    # Without WHERE, SQLite parses the ON of ON CONFLICT as part of a join.
+    # If a SELECT has no WHERE, SQLite parses the ON of ON CONFLICT as part of a join. (At present
+    # only PostgreSQL, which needs no WHERE, is given a SELECT.)
     where = "WHERE true " if rows.startswith("SELECT") else ""
     return (
         f"INSERT INTO {table_name(kind)} "

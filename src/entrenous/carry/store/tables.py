@@ -120,8 +120,8 @@ _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
     StoredShare: (("mailbox",), ("group",)),
     StoredUpload: (("mailbox", "size"),),
 }
-#: Rows too large for WITHOUT ROWID tables (sqlite.org/withoutrowid.html). SQLite would number such
-#: rows in the order of arrival, so statements.py gives them random numbers.
+#: Classes whose rows are too large for WITHOUT ROWID tables (sqlite.org/withoutrowid.html). SQLite
+#: would number these rows in the order of arrival, so statements.py gives them random row ids.
 ROWID_TABLES: Final = (StoredLetter, StoredKeyBundle, StoredOneTimeKey, ReusableKeys)
 
 

@@ -1,7 +1,8 @@
-"""The unit of work of a group of requests, which reads each row at most once and writes it at the
-end.
+"""The unit of work of a group of requests, which reads each row at most once, and usually writes
+changed rows only at the end.
 
-What the requests will probably read is prefetched with one query for all of them.
+Rows that the requests will probably read are prefetched; similar reads of all requests are merged
+into one query.
 """
 
 from collections import defaultdict
@@ -66,7 +67,9 @@ def adjust_count(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: i
 def update_list(
     lists: dict[Key, dict[Key, Any]], names: tuple[str, ...], key: Key, row: Any, now: Any
 ) -> None:
-    """Replace ``row`` by ``now`` in the list it belongs to; if ``now`` is None, remove it."""
+    """In the list that ``row`` belongs to, store ``now`` under ``key``; if ``now`` is None, remove
+    the row with this key.
+    """
     if is_row(row):
         rows = lists.get(values_of(names, row))
         if rows is not None and now is None:
@@ -81,8 +84,9 @@ RowT = TypeVar("RowT")
 class QueryRecorder:
     """A :class:`entrenous.carry.relay.RowView` that records every query.
 
-    It returns rows that are cached, and none for a query that it records. ``cached(kind, key)``
-    returns a cached row, or UNREAD_ROW; ``pages`` says whether to prefetch letters.
+    The recorder returns rows that are cached; for a query that it records, it returns no rows.
+    ``cached(kind, key)`` returns a cached row, or UNREAD_ROW; ``pages`` says whether to prefetch
+    letters.
     """
 
     def __init__(self, cached: Callable[[type, Key], Any], *, pages: bool) -> None:
@@ -108,7 +112,7 @@ class QueryRecorder:
         return None
 
     def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
-        """Record the query; a query with a limit cannot be prefetched."""
+        """Record the query, unless it has a limit: such a query is not prefetched."""
         if limit is None:
             self._add("rows", kind, tuple(fields), tuple(fields.values()))
         return []
@@ -150,7 +154,10 @@ class TransactionRows(Protocol):
 
 
 class _CachedRow:
-    """The value of a row in the database, and the value to be written."""
+    """A row as it is in the database (``kept``), and as it is to be written (``now``).
+
+    Either is None if there is no such row, and UNREAD_ROW if the row has not been read.
+    """
 
     __slots__ = ("kept", "now")
 
@@ -173,7 +180,7 @@ class UnitOfWork:
         self._counts: defaultdict[type, dict[tuple[str, ...], dict[Key, int]]] = defaultdict(dict)
         self._lists: defaultdict[type, dict[tuple[str, ...], dict[Key, dict[Key, Any]]]]
         self._lists = defaultdict(dict)
-        self._answers: dict[Query, Any] = {}  # valid until a row of that kind changes
+        self._answers: dict[Query, Any] = {}  # valid until a row of the query's kind changes
         self._undo: list[tuple[type, Key, Any]] = []
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
@@ -346,7 +353,9 @@ class UnitOfWork:
         return self._rows.run_queries([query])[0]
 
     def _answer_from_database(self, query: Query) -> Any:
-        """Answer from the database alone, after writing pending changes."""
+        """Return the prefetched answer if no row of the query's kind has changed; otherwise write
+        the pending changes and query the database.
+        """
         if query in self._answers and not self._changed.get(query.kind):
             return self._answers[query]
         self._write_changes_now(query.kind)
