@@ -42,7 +42,7 @@ class BufferedRequest(NamedTuple):
 class BufferedHandler(Protocol):
     """An application that answers complete requests.
 
-    It is the relay, which the package ``serving`` must not import.
+    The only such application is the relay's, which the package ``serving`` must not import.
     """
 
     def answer_buffered(self, request: BufferedRequest, send_answer: SendAnswer) -> bool:
@@ -87,7 +87,7 @@ class BufferedProtocol(LimitedProtocol):
         self._pending = b""
 
     def data_received(self, data: bytes) -> None:
-        """Offer the data to the application, or parse it.
+        """Offer the data to the application; if it does not answer, let uvicorn parse the data.
 
         Data that arrives before the previous request is answered waits.
         """
@@ -110,8 +110,8 @@ class BufferedProtocol(LimitedProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection.
 
-        uvicorn's timer calls this; the time is checked again here, since buffered requests do not
-        reset that timer.
+        uvicorn's timer calls this method. The time is checked again here, since buffered requests
+        do not reset that timer.
         """
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asked or left > 0:

@@ -28,7 +28,7 @@ _BODY_REST_WAIT_S_MAX: Final = 60.0
 _UNREAD_S_MAX: Final = 60.0
 # bytes of answers, over all clients, that have not been read yet
 _UNREAD_BYTES_MAX: Final = 256 << 20
-# limit on a request's first line and headers, and on the data that follows its body
+# limit on a request's first line and headers, and on the framing after each part of its body
 _HEAD_BYTES_MAX: Final = 32768
 _LARGE_BODY_BYTES: Final = 65536  # no path accepts a body this large from strangers
 _CONNECTIONS_MAX: Final = 4096  # each connection may have one more file open
@@ -120,9 +120,8 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._stage == _BETWEEN_REQUESTS
 
     def waiting_since(self, now_s: float) -> float | None:
-        """Return when the server began to wait for a complete request, on the loop's clock.
-
-        Returns: None if the server is not waiting.
+        """Return when the server began to wait for the next part of a request, in seconds on the
+        loop's clock; None if the server is not waiting.
         """
         if self._is_asked or self.transport.is_closing():
             return None
@@ -135,7 +134,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._waiting_since_s
 
     def is_over_time_limit(self, now_s: float) -> bool:
-        """Return whether the server has waited longer than the limit.
+        """Return whether the server has waited longer than the limit for this connection.
 
         The code that reads bodies has limits of its own.
         """
@@ -264,8 +263,8 @@ def raise_file_limit_for_connections() -> int:
     """Raise this process's limit on open files, as far as the maximum number of connections
     requires.
 
-    Return how many connections may be open: half of the files that this process may then open. The
-    other half is for blobs.
+    Return how many connections may be open: at most 4,096, and at most half of the files that this
+    process may then open. The other half is for blobs.
     """
     if sys.platform == "win32":
         return _CONNECTIONS_MAX
@@ -285,7 +284,10 @@ WRITE_PORTION_BYTES: Final = 65536
 
 
 class PortionedWriter:
-    """The methods of a transport that uvicorn uses; ``is_full`` tells when writing must pause."""
+    """Has the methods of a transport that uvicorn uses, and passes data on in portions.
+
+    ``is_full`` tells when writing must pause.
+    """
 
     def __init__(self, transport: Any, is_full: Callable[[], bool]) -> None:
         transport.set_write_buffer_limits(high=WRITE_PORTION_BYTES)
@@ -312,9 +314,8 @@ class PortionedWriter:
             self._transport.close()
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes have not been sent yet.
-
-        A portion or two in the TLS layer are not counted.
+        """Return how many bytes have not been sent yet; one or two portions in the TLS layer are
+        not counted.
         """
         return sum(map(len, self._unsent)) + int(self._transport.get_write_buffer_size())
 

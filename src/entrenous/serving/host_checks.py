@@ -151,18 +151,19 @@ def open_read_only(database_file: Path) -> Iterator[sqlite3.Connection]:
 
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS_MAX)
 _CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
-# Due rows are deleted every minute, but the time of the last deletion is stored only this often.
+# Due rows are deleted every minute, but the time of the last deletion is stored at most this often.
 _CLOCK_MARK_WRITE_INTERVAL: Final = timedelta(hours=1)
 _ZERO_DURATION: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMark:
-    """The time ``at`` up to which everything due has been deleted.
+    """A recent reading ``at`` of a clock that was trusted to decide what is due for deletion.
 
-    If the clock is far from ``at``, ``odd_at`` is the clock's last reading, and ``odd_s`` is the
-    number of seconds that it had run without a jump by then. Servers that share a database share
-    this mark. While one server's clock agrees with ``at``, clocks that disagree are not trusted.
+    If the newest reading is far from ``at``, ``odd_at`` is that reading, and ``odd_s`` is the
+    number of seconds that the clock had run without a jump by then. Servers that share a database
+    share this mark. While one server's clock agrees with ``at``, clocks that disagree are not
+    trusted.
     """
 
     at: datetime
@@ -170,11 +171,11 @@ class ClockMark:
     odd_s: int = 0
 
     def is_clock_ahead(self, now: datetime) -> bool:
-        """Return whether the clock is so far ahead that it must not cause any deletion."""
+        """Return whether the reading ``now`` is so far ahead that nothing may be deleted by it."""
         return now - self.at > CLOCK_TOLERANCE
 
     def after_check(self, now: datetime, check_interval: timedelta) -> "ClockMark":
-        """Return the mark after a check of the clock; checks are ``check_interval`` apart.
+        """Return the mark after a check that read ``now``; checks are ``check_interval`` apart.
 
         At most twice ``check_interval`` is counted as the time since the last check. A longer time
         means that the clock jumped, or that the server was off.

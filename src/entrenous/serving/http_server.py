@@ -40,7 +40,7 @@ class ServeOptions:
     With a ``certificate``, it is served over TLS; SIGHUP reloads the certificate (serving/tls.py).
     ``second_app`` is started and stopped together with it. ``on_stopping`` is called when the
     server stops, to end waiting requests. ``make_room`` is called when there are too many
-    connections. It ends one waiting request, or returns False.
+    connections; it ends one waiting request, or returns False if there is none.
     """
 
     certificate: TlsCertificate | None = None
@@ -140,8 +140,8 @@ async def _call_when_stopping(server: uvicorn.Server, stopping: Callable[[], Non
 @contextmanager
 def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is given because asyncio sets TCP_NODELAY only on sockets whose protocol is set;
-    # without that option, every answer with a body waits 40 ms for an acknowledgement.
+    # The protocol is given because asyncio sets TCP_NODELAY only on sockets whose protocol is set.
+    # Without TCP_NODELAY, every answer with a body waits 40 ms for an acknowledgement.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -196,9 +196,9 @@ async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None
 
 @contextmanager
 def _sigterm_stops_server() -> Iterator[None]:
-    """Make SIGTERM end only the server.
+    """Make SIGTERM stop only the server, not the process.
 
-    When uvicorn ends, it raises the signal again, which would end the process.
+    After uvicorn has stopped, it raises the signal again, which would end the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

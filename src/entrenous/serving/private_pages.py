@@ -28,7 +28,7 @@ _SOCKET_PORTS: Final = struct.Struct("!HH")  # of the socket itself and of its o
 _ANY_INTERFACE_AND_COOKIE: Final = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _ALL_STATES: Final = 0xFFFF_FFFF
 _ADDRESS_BYTES: Final = 16
-# Byte offsets in the kernel's answer. Its ports and addresses are encoded as in the request.
+# Byte offsets in the kernel's answer, whose ports and addresses are encoded as in the request.
 _ENDS_OFFSET: Final = 20
 _USER_OFFSET: Final = 80
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -44,7 +44,7 @@ Address = tuple[str, int]  # an IP address and a port
 def is_client_our_user(client: Address, server: Address) -> bool:
     """Return whether this process's user owns the other end of a loopback connection.
 
-    This can be checked on Linux only; elsewhere it returns True.
+    This can be checked on Linux only; on other systems this function returns True.
     """
     user = _socket_user_from_kernel(client, server)
     return _is_socket_ours_in_tables(client, server) if user is None else user == os.getuid()
@@ -122,7 +122,8 @@ _ALLOWED_FETCH_SITES: Final = frozenset({"same-origin", "none"})
 
 
 class PrivatePages:
-    """Answers only this user's browser, and forbids it to store answers.
+    """Refuses requests from other users and from foreign web pages, and forbids browsers to store
+    answers.
 
     The server listens on the socket ``listener``.
     """
@@ -158,7 +159,7 @@ class PrivatePages:
 
 
 def open_browser(address: str) -> bool:
-    """Open the page in a graphical browser; return whether there is one.
+    """Open the page in a graphical browser; return False if the machine seems to have no screen.
 
     Text browsers are not used, since they would take over this terminal.
     """

@@ -9,7 +9,9 @@ from typing import Final, TextIO
 
 
 class LogKind(StrEnum):
-    """What a relay logs to standard error: only errors, or a line for each answer too."""
+    """What a server logs to standard error: with ERRORS, only errors and warnings; otherwise also a
+    line for each answer of a relay, as text or JSON.
+    """
 
     ERRORS = "errors"
     TEXT = "text"
@@ -40,7 +42,9 @@ class TextLogFormatter(logging.Formatter):
 
 
 def start_log(kind: LogKind, stream: TextIO) -> None:
-    """Write this process's important log records to ``stream``."""
+    """Write this process's log records to ``stream``: warnings and errors, and a relay's answers
+    unless ``kind`` is ERRORS.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLogFormatter() if kind is LogKind.JSON else TextLogFormatter())
     root = logging.getLogger()
@@ -54,7 +58,7 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
 
 
 def start_gate_client_log(stream: TextIO) -> None:
-    """Start the log of a gate's client, with one line per decision (docs/gate.md)."""
+    """Start the log of a gate's client, with one line for each decision (docs/gate.md)."""
     start_log(LogKind.ERRORS, stream)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))

@@ -40,10 +40,10 @@ class TlsCertificate:
         self._load_into(self.context)
 
     def load(self) -> None:
-        """Read both files, for instance again after a renewal; raises BadCertificate.
+        """Read both files again, for example after a renewal; raises BadCertificate.
 
         Open connections keep the old certificate. If the files cannot be used, new connections get
-        the old certificate as well.
+        the old certificate too.
         """
         # Try a fresh context first: OpenSSL sets the certificate before it checks the key.
         self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
@@ -74,8 +74,9 @@ def install_sighup_handler(server: uvicorn.Server, certificate: TlsCertificate |
 
     If the new certificate cannot be used, the old one is kept, and an error is logged.
 
-    Without a certificate, SIGHUP stops a server in a terminal, as SIGTERM does; in a service it is
-    ignored. Where the signal is ignored already, as under nohup, it stays ignored.
+    Without a certificate, SIGHUP stops a server that was started in a terminal, as SIGTERM does. A
+    server that is a service ignores SIGHUP, and so does a server without a certificate that was
+    started with SIGHUP ignored (nohup).
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return

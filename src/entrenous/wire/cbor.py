@@ -62,7 +62,7 @@ def decode(untrusted: bytes) -> Any:
     Lists are returned as ``list``, maps as ``dict`` with ``int`` keys.
 
     Raises:
-        BadCbor: it is not the deterministic encoding, it has an unsupported type or more than 8
+        BadCbor: this is not the deterministic encoding, it has an unsupported type or more than 8
             levels of nesting, or bytes are missing or left over.
     """
     value, end = _decode_value(untrusted, 0, 0)
@@ -177,7 +177,7 @@ def _decode_string(data: bytes, at: int, size: int, kind: int) -> tuple[bytes | 
 
 
 def _decode_list(data: bytes, at: int, size: int, depth: int) -> tuple[list[Any], int]:
-    # each item takes at least one byte, so no list can have more items than bytes are left
+    # each item takes at least one byte, so a list cannot have more items than there are bytes left
     if size > len(data) - at:
         raise BadCbor
     found = []

@@ -1,7 +1,7 @@
 """Base64url without padding (RFC 4648), canonical JSON (RFC 8785), strict JSON, and times as text.
 
-Each value has exactly one valid form. JSON objects must have exactly the named members; anything
-else raises NotUnderstood.
+In base64url, in canonical JSON and as a time, each value has exactly one valid form. Objects in
+strict JSON must have exactly the named members; anything else raises NotUnderstood.
 """
 
 import json
@@ -35,9 +35,9 @@ def read_time(untrusted_text: object) -> datetime:
 
 
 _URL_SAFE_CHARS: Final = b"-_"  # the two characters that differ from plain base64
-# Both tuples are indexed by the length of the text modulo 4, which is never 1 in valid text. They
-# have the padding that is left out, and the valid last characters, whose unused bits are zero (4
-# bits after one byte, 2 bits after two).
+# Both tuples are indexed by the length of the text modulo 4, which is never 1 in valid text. The
+# first has the padding that is left out. The second has the valid last characters: those whose
+# unused bits are zero (4 bits if the last group has one byte, 2 bits if it has two).
 _BASE64_PADDING: Final = ("", "", "==", "=")
 _VALID_LAST_CHARS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
@@ -69,7 +69,8 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
     return data
 
 
-# the largest integer that numbers in JSON (IEEE 754 doubles) hold exactly; RFC 8785 section 3.2.2.3
+# numbers in JSON (IEEE 754 doubles) hold every integer up to this one exactly; RFC 8785 section
+# 3.2.2.3
 _INTEGER_MAX: Final = 2**53 - 1
 
 
@@ -77,8 +78,8 @@ def canonical_json(value: object) -> bytes:
     """Return the canonical UTF-8 bytes of ``value``: keys sorted, no blanks.
 
     Raises:
-        ValueError: the value contains a fraction, an integer beyond 2**53 - 1, a key that is not
-            ASCII text, a lone surrogate, or a type that JSON does not have.
+        ValueError: the value contains a floating-point number, an integer beyond 2**53 - 1, a key
+            that is not ASCII text, a lone surrogate, or a type that JSON does not have.
 
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'
@@ -123,9 +124,9 @@ JsonCount = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # JSON numbers hol
 
 
 class StrictJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A JSON object with exactly these members.
+    """A JSON object with exactly the members that a subclass names.
 
-    Missing and unknown members are refused.
+    Unknown members are refused, and so are missing ones that have no default value.
     """
 
 

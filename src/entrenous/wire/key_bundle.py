@@ -50,12 +50,12 @@ from entrenous.wire.text import as_name, as_relay_url
 _KEY_BUNDLE_VERSION: Final = 2
 _ED25519_SIGNATURE_BYTES: Final = 64
 _MLDSA65_SIGNATURE_BYTES: Final = 3309
-_CERTIFICATE_BYTES_MAX: Final = 512  # certificates of the current version have 182
+_CERTIFICATE_BYTES_MAX: Final = 512  # certificates of the current version have 172
 _ENFORCED_LIMITS_MAX: Final = 16
 
 
 def write_certificate(certificate: DeviceCertificate) -> bytes:
-    """Return the bytes that a master key signs for a device.
+    """Return the bytes that the master keys sign for a device.
 
     Raises:
         ValueError: a field has a value that the specification does not allow.
@@ -290,7 +290,7 @@ def _parse_device_lists(value: Any) -> tuple[DeviceListStatement, ...]:
     return lists
 
 
-_BATCH_STATEMENT_BYTES_MAX: Final = 128  # statements of the current version have up to 72
+_BATCH_STATEMENT_BYTES_MAX: Final = 128  # statements of the current version have up to 71
 _PATH_HASHES_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
 _MLDSA65_KEY_BYTES: Final = 1952
 
@@ -328,7 +328,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
 def position_fields(place: BatchPosition) -> tuple[object, object]:
     """Return a statement's position in its batch as two fields.
 
-    The fields are the index (one byte) and the path, which is the hashes of the Merkle proof.
+    The fields are the index (one byte) and the path (the hashes of the Merkle proof).
 
     Raises:
         OverflowError: the index does not fit into one byte.

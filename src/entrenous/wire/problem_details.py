@@ -39,8 +39,9 @@ def status_of(
 ) -> int:
     """Return the HTTP status for an error class.
 
-    ``statuses_by_class`` has statuses for some classes. If it has one for the class, or for the
-    nearest of its base classes, that one is returned. Otherwise the error's family decides.
+    ``statuses_by_class`` has statuses for some classes. If it has a status for the class itself or
+    for one of its base classes, the status of the nearest one is returned. Otherwise the error's
+    family determines the status.
     """
     known = statuses_by_class or {}
     by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
@@ -62,9 +63,12 @@ def write_problem(error: EntrenousError, status: int) -> bytes:
 def read_problem(
     untrusted_body: bytes, known: Collection[type[EntrenousError]]
 ) -> EntrenousError | None:
-    """Return the error that a problem document names; None if no class in ``known`` has that name.
+    """Return the error that a problem document names.
 
-    Only the document's type and facts are used. The message is this program's, not the server's.
+    Return None if the document is malformed, or if no class in ``known`` has that name.
+
+    Only the document's type and facts are used. The error's message is this program's own, not the
+    server's.
     """
     try:
         problem = msgspec.json.decode(untrusted_body, type=_Problem)

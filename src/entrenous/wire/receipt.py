@@ -46,10 +46,10 @@ def write_committed_mark(message: MessageId, place: int, copy: Copy) -> bytes:
 
 
 def write_receipt_statement(statement: ReceiptStatement) -> bytes:
-    """Return the bytes that a recipient's device signs.
+    """Encode a receipt's statement, which a recipient's device signs as part of a batch.
 
     Raises:
-        ValueError: a time before 1970.
+        ValueError: the time is before 1970.
     """
     return encode(
         [
@@ -71,7 +71,7 @@ RECEIPT_PROOF_BYTES_MAX: Final = 8 * 1024  # the longest proofs of the current v
 
 
 def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
-    """Parse a receipt statement; the caller checks its signature.
+    """Parse a receipt statement; the caller verifies the signature of its batch.
 
     Raises:
         BadReceipt: this is not a receipt statement.

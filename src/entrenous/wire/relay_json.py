@@ -1,7 +1,7 @@
 """The JSON bodies of requests to a relay and of its answers (docs/spec/relay.md sections 1 to 7 and
 10).
 
-Readers raise NotUnderstood for anything else.
+Readers raise NotUnderstood for any other body.
 """
 
 from datetime import datetime
@@ -66,7 +66,7 @@ class _MailboxTokenHashesJson(StrictJson, frozen=True):
 
 
 class _PrekeysJson(StrictJson, frozen=True):
-    # The relay keeps 50 one-time keys; checking many more would be wasted work.
+    # The relay stores at most 50 one-time keys; checking many more would be wasted work.
     one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS_MAX)]
     fallback: str
     xwing: str
@@ -197,7 +197,7 @@ def read_send_token_count(untrusted_body: bytes) -> int:
 
 
 def read_relay_status(untrusted_body: bytes) -> tuple[ProtocolVersions, datetime | None]:
-    """Return the protocol versions that a relay speaks, and when it was last restored from a
+    """Return the protocol versions that a relay speaks, and when the relay was last restored from a
     backup.
 
     The time is None if the relay was never restored.

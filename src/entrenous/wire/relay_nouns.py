@@ -1,7 +1,8 @@
 """What devices and relays exchange: envelopes, blobs, prekeys, send tokens, and a vault's lock.
 
-A vault's lock is the relay's part of the vault's key. The relay sees sizes, times, hashes of tokens
-(also called "locks") and encrypted bytes, and nothing else. See docs/spec/relay.md and lock.md.
+A vault's lock is the relay's part of the vault's key. Of letters and files, the relay sees only
+sizes, times and encrypted bytes. It stores tokens only as hashes, which are also called "locks".
+See docs/spec/relay.md and lock.md.
 """
 
 from dataclasses import dataclass, replace
@@ -39,8 +40,8 @@ class UnlockAnswer:
 class VaultUnlock:
     """One unlock of a vault, and the vault's state.
 
-    ``generation`` is the number of unlocks that the relay has confirmed to this vault, plus this
-    one. ``number`` (16 random bytes) identifies this unlock. ``before`` are the identifiers of
+    ``generation`` is the number of unlocks that the relay has confirmed to this vault, plus one.
+    ``number`` (16 random bytes) identifies this unlock. ``before`` contains the identifiers of
     earlier unlocks of the same generation: this vault reported them, but received no answer.
     """
 
@@ -94,10 +95,10 @@ class RolledBack(Refused):
 
 @dataclass(frozen=True, slots=True)
 class RelayLock:
-    """How to reach the relay's part of a vault's lock.
+    """Where a vault's lock is, and the tokens that a device shows there.
 
-    ``unlock_token`` permits requests to unlock the vault and nothing else. ``earlier`` are previous
-    tokens, newest first, in case the relay does not know ``unlock_token`` yet.
+    ``unlock_token`` permits requests to unlock the vault and nothing else. ``earlier`` contains
+    previous tokens, newest first, in case the relay does not know ``unlock_token``.
     """
 
     relay_url: str
@@ -222,8 +223,8 @@ class EnvelopeStatus:
 class Prekeys:
     """A set of prekeys of one device that were signed together.
 
-    For the relay they are opaque bytes. Once it has this set, it hands out no keys of earlier sets
-    (docs/spec/identity.md section 5).
+    For the relay they are opaque bytes. Once the relay has this set, it hands out no keys of
+    earlier sets (docs/spec/identity.md section 5).
     """
 
     one_time: tuple[bytes, ...]

@@ -12,7 +12,7 @@ from entrenous.wire.cbor import BadCbor, as_text
 NAME_CHARS_MAX: Final = 64
 RELAY_URL_CHARS_MAX: Final = 256
 _JOINER_CHARS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
-# A host name consists of labels (RFC 1123 section 2.1); anything else would break its resolution.
+# A host name consists of labels (RFC 1123 section 2.1); other text cannot be looked up.
 _HOST_LABEL_PATTERN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _RELAY_URL_PATTERN: Final = re.compile(
     rf"https?://(?P<host>{_HOST_LABEL_PATTERN}(?:\.{_HOST_LABEL_PATTERN})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
