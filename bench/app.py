@@ -5,10 +5,10 @@
 The benchmark starts a relay, creates a device for Ana and one for Ben, and fills them through the
 product's own rules: texts in both directions, and cases with sightings in Ana's vault. Then the
 real app opens Ana's vault. Every page that its links lead to is requested ``runs`` times, in turns
-with a bare Starlette page on the same HTTP server. ``p95`` is the 95th percentile of the answers:
-one of 20 is slower. The ratio is that of ``p95`` to the bare page's median. Chromium then shows
-each page three times in a window of a phone's size, for the median time to the first paint and for
-the bytes that a page loads apart from pictures. The last line is JSON.
+with a bare Starlette page on the same HTTP server. ``p95`` is the 95th percentile of the times: one
+answer in 20 takes longer. The ratio is ``p95`` divided by the bare page's median. Chromium shows
+each page three times in a window of a phone's size, to measure the median time to the first paint
+and the bytes that a page loads apart from pictures. The last line is JSON.
 """
 
 import argparse
@@ -150,7 +150,7 @@ def measure_pages(ana: Client, pages: dict[str, str], runs: int) -> tuple[dict[s
 def measure_paint(
     address: str, cookies: dict[str, str], pages: dict[str, str]
 ) -> dict[str, tuple[float, int]]:
-    """Return each page's first paint in milliseconds, and the bytes it loads without pictures."""
+    """Return each page's median time to the first paint in ms, and its bytes without pictures."""
     found = {}
     with run_chromium(whole=True) as browser, browser.new_context(viewport=PHONE) as context:
         context.add_cookies(

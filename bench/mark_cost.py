@@ -92,7 +92,7 @@ def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
 
 
 def _encode(image: Any, copies: int, workers: int) -> tuple[float, float]:
-    """Return the seconds to encode a picture ``copies`` times: in one thread, in ``workers``."""
+    """Return the seconds to encode a picture ``copies`` times in one and in ``workers`` threads."""
     options = {"qtables": image.quantization, "subsampling": "4:2:0"}
     image = image.convert("RGB")
 

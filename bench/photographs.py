@@ -183,7 +183,7 @@ _ALL: Final = (
 )
 
 PHOTOGRAPHS: Final[Mapping[str, Photograph]] = MappingProxyType({p.name: p for p in _ALL})
-"""All by name."""
+"""All photographs, by name."""
 
 BY_SIZE: Final[Mapping[Size, tuple[str, ...]]] = MappingProxyType(
     {
@@ -226,4 +226,4 @@ BY_SIZE: Final[Mapping[Size, tuple[str, ...]]] = MappingProxyType(
         Size.L: ("kleiber", "colosseum", "tea", "osprey"),
     }
 )
-"""Which are measured at which size by default."""
+"""The names of the photographs that are measured at each size by default."""

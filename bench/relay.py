@@ -10,10 +10,11 @@ connections, and the load runs on the same cores as the relay. The relay and eja
 the same way: by one process with plain sockets, for the same time, with the same number of
 connections and of requests in a cycle. The processor time of either load is given beside the ratio.
 The figures of a round are measured one after the other, and the medians of all rounds are given.
-``group_commit`` is the relay's own group commit and rules, without HTTP, in one process. ``limit``
-is what SQLite itself can do on this disk: it inserts and deletes rows, in C and without any rules,
-with as many rows for each sync as the relay has requests; ``limit_64`` has 64. On a disk where a
-sync costs almost nothing, both show only how fast the C code is. The last line is one JSON object.
+``group_commit`` is the rate of the relay's own group commit and rules, without HTTP, in one
+process. ``limit`` is the rate at which SQLite itself inserts and deletes rows on this disk, without
+any rules; it syncs as many rows together as the relay syncs requests. For ``limit_64``, it syncs 64
+rows together. On a disk where a sync costs almost nothing, both show only how fast SQLite's code
+is. The last line is one JSON object.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-# ruff: noqa: T201 - what it finds, it prints
+# ruff: noqa: T201 - this program prints its results
 """Measure how well marks in sounds survive attacks, and how audible they are.
 
     python -m bench.sound [--quick] [--out DIR]

@@ -65,7 +65,8 @@ def measure(runs: int) -> dict[str, Any]:
     """Start each program ``runs`` times, in turns, and return the medians and their ratios."""
     with tempfile.TemporaryDirectory() as folder:
         surroundings = _small_vault(Path(folder))
-        turns = [_turn(surroundings) for _ in range(runs + 1)][1:]  # the first reads the disk
+        # the first turn is not counted, because it reads the programs from the disk
+        turns = [_turn(surroundings) for _ in range(runs + 1)][1:]
     typer, help_, sent, argon2id = (
         Cost(*map(median, zip(*(turn[name] for turn in turns), strict=True)))
         for name in (*_COMMANDS, "argon2id")

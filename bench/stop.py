@@ -170,7 +170,7 @@ def pictures_measured(rounds: int) -> Answer:
 
 
 def gate_measured(settings: gates.LoadSettings) -> Answer:
-    """Measure uploads to a gate: of a megapixel, eight at once, and single ones.
+    """Measure uploads to a gate: eight of a megapixel at once, and single ones.
 
     ``gate_...`` is without deferred scans ("slow looks"), ``with_slow_looks_...`` with them, as by
     default. ``parts_...``, if ``settings.parts`` is set, is without deferred scans, and the bank
@@ -195,7 +195,7 @@ def recall_measured(plan: Plan) -> Answer:
 
 
 def acting_measured() -> Answer:
-    """Measure the time from a claim to its first match, and from its withdrawal to none."""
+    """Measure the time from a claim to its first match, and from its withdrawal to no match."""
     added, withdrawn = measure_claim_latency()
     return {"add_to_match_ms": _three(added), "withdraw_to_no_match_ms": _three(withdrawn)}
 
@@ -232,7 +232,10 @@ def index_measured(
 
 
 def clustered_measured(count: int, rounds: int) -> Answer:
-    """Measure look-ups in a bank like that of crops of a few pictures, which take longest."""
+    """Measure look-ups in a bank with hashes like those of crops of a few pictures.
+
+    Such look-ups take longest.
+    """
     rng = np.random.default_rng(2)
     bank = clustered_hashes(count, rng)
     with on_file(bank) as made:

@@ -1,4 +1,4 @@
-"""Benchmark TRACE: attacks x photographs x sizes, innocents, colluders, visibility, cost, peers.
+"""Benchmark tracing: named copies, innocent copies, colluders, visibility, cost and peers.
 
     python bench/trace.py --quick         under a minute; the last line is one JSON object
     python bench/trace.py                 the full grid, its peers, visibility, colluders and cost

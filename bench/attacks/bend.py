@@ -29,8 +29,10 @@ def perspective(share: float) -> Edit:
 
 
 def lens(strength: float) -> Edit:
-    """Return a radial distortion; a positive one bulges the sides outwards (barrel distortion), as
-    a wide-angle lens does.
+    """Return an edit that distorts the picture radially, as a lens does.
+
+    If ``strength`` is positive, the sides bulge outwards (barrel distortion), as with a wide-angle
+    lens.
     """
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
@@ -44,8 +46,10 @@ def lens(strength: float) -> Edit:
 
 
 def wobble(share: float, knots: int) -> Edit:
-    """Return a smooth random displacement with ``knots`` knots along the longest side, and a
-    standard deviation of ``share`` of that side.
+    """Return an edit that displaces the pixels at random, smoothly.
+
+    The displacement has ``knots`` knots along the longest side, and a standard deviation of
+    ``share`` of that side.
     """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
@@ -76,8 +80,9 @@ def grid(rgb: Rgb) -> tuple[Plane, Plane]:
 
 
 def centred(rgb: Rgb) -> tuple[Plane, Plane]:
-    """Return every pixel's column and row, from the centre in units of half the diagonal: the
-    corners lie at a distance of 1.
+    """Return every pixel's column and row, counted from the centre.
+
+    The unit is half of the diagonal, so that the corners are at a distance of 1.
     """
     x, y = grid(rgb)
     high, wide = rgb.shape[:2]

@@ -9,7 +9,7 @@ from bench.attacks.kinds import Edit, Rgb, Rng
 
 
 def resize_to(rgb: Rgb, width: int, height: int) -> Rgb:
-    """Resize to exactly this size; pixels are averaged if that is smaller, as viewers do."""
+    """Resize to exactly this size; if it is smaller, pixels are averaged, as viewers do."""
     smaller = width * height < rgb.shape[0] * rgb.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     resized = cv2.resize(rgb, (max(1, width), max(1, height)), interpolation=method)
@@ -93,8 +93,10 @@ def turn_whole(degrees: float) -> Edit:
 
 
 def inner_box(wide: int, high: int, angle: float) -> tuple[int, int]:
-    """Return the width and height of the largest upright rectangle inside one that is rotated by
-    ``angle`` radians, in whole pixels and less a margin of 2.
+    """Return the width and height of the largest upright rectangle inside a rotated picture.
+
+    The picture is ``wide`` x ``high`` pixels and is rotated by ``angle`` radians. The result is in
+    whole pixels, of which 2 are subtracted as a margin.
     """
     sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
     long, short = max(wide, high), min(wide, high)

@@ -15,7 +15,10 @@ _WORDS: Final = ("when you find out", "nobody:", "look at this", "who sent this?
 
 
 def write(rgb: Rgb, words: str, middle: tuple[float, float], size: int, ink: str) -> Rgb:
-    """Write outlined words, centred at (column, row), as shares of the width and the height."""
+    """Write outlined words in a font of ``size`` pixels and the colour ``ink``.
+
+    ``middle`` is the column and the row of their centre, as shares of the width and the height.
+    """
     picture = Image.fromarray(rgb)
     ImageDraw.Draw(picture).text(
         (middle[0] * picture.width, middle[1] * picture.height),
@@ -68,7 +71,7 @@ def blur_region(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def tiles(rgb: Rgb, rng: Rng) -> Rgb:
-    """Hide a third of the picture under grey tiles, an eighth as high and as wide as it is."""
+    """Hide a third of the picture under grey tiles of an eighth of its height and width."""
     out = rgb.copy()
     high, wide = rgb.shape[0] // 8, rgb.shape[1] // 8
     for place in rng.choice(64, 21, replace=False):
@@ -112,5 +115,5 @@ def collage(others: int) -> Edit:
 
 
 def _neighbour(number: int) -> Rgb:
-    # The benchmarks never mark these photographs: no other tile may be an original.
+    # The tile is an unmarked photograph. Of these, the benchmarks also mark the rocket.
     return np.asarray(getattr(skimage.data, _NEIGHBOURS[number % 3])())[..., :3]

@@ -98,7 +98,9 @@ def _photographed(shown: Rgb, rng: Rng) -> tuple[Rgb, NDArray[np.float64]]:
 
 def _stripes(photo: Rgb, matrix: NDArray[np.float64], rng: Rng) -> NDArray[np.float32]:
     """Return the relative brightness of the screen's red, green and blue stripes at each camera
-    pixel. Sampled so sparsely, the stripes beat with the camera's grid, which is moire.
+    pixel.
+
+    The camera's pixels sample the stripes so sparsely that coarse patterns appear: moire.
     """
     x, y = grid(photo)
     back = np.linalg.inv(matrix)

@@ -75,7 +75,10 @@ def clahe(rgb: Rgb, _rng: Rng) -> Rgb:
 
 
 def vignette(strength: float) -> Edit:
-    """Return an edit that darkens towards the corners; these lose a share of ``strength``."""
+    """Return an edit that darkens towards the corners.
+
+    The corners lose the share ``strength`` of their brightness.
+    """
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         across, down = centred(rgb)

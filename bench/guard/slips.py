@@ -61,9 +61,10 @@ def similar_name(year: Year) -> Slip | None:
 
 
 def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
-    """Return a slip: a draft to a contact whose name ``make`` derives from the intended name.
+    """Return a function that makes a draft to a contact with a name similar to the intended one.
 
-    The intended name has at least ``at_least`` characters.
+    ``make`` derives the contact's name from the intended name, which has at least ``at_least``
+    characters.
     """
 
     def slip(year: Year) -> Slip | None:
@@ -119,7 +120,10 @@ def outside_the_conversation(year: Year) -> Slip | None:
 
 
 def others_picture(year: Year) -> Slip | None:
-    """Return a draft with a picture that Karen has and words to Karen, but to somebody else."""
+    """Return a draft with a picture and words for one contact, but addressed to another contact.
+
+    The intended contact has got the same picture before, and the words begin with her name.
+    """
     meant, typed = year.random_contacts(2)
     file = int(year.rng.integers(20))
     unsent = year.make_message([meant], None, None)

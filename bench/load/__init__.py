@@ -1,1 +1,4 @@
-"""What bench/relay.py drives a relay and its peers with: cheap, since it shares their cores."""
+"""The loads of the benchmarks of relays and gates, and what these are compared with.
+
+A load takes little processor time, because it runs on the same cores as the server.
+"""

@@ -1,8 +1,8 @@
 """Measure the relay's rules and group commit without HTTP.
 
-This shows what the network and the HTTP parser cost. The cycle is that of bench/load/cycles.py. As
-many callers run it, in one process and on a SQLite database like a relay's. Every rule is checked,
-and every answer waits for the disk.
+This shows what the network and the HTTP parser cost. The cycle is that of bench/load/cycles.py. It
+is run by as many callers as that module has connections, in one process and on a SQLite database
+like a relay's. Every rule is checked, and every answer waits for the disk.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _OBJECTS_BETWEEN = 50_000  # as in serving/server_process.py
 def group_commit_cycles_per_s(folder: Path, callers: int, seconds: float) -> float:
     """Return how many letters are accepted, fetched and acknowledged per second, all durably.
 
-    This many callers do so at once, for ``seconds``.
+    ``callers`` callers run the cycle at the same time, for ``seconds``.
 
     Raises:
         SystemExit: a letter that was accepted cannot be fetched.

@@ -1,1 +1,1 @@
-"""From rows to what people read: JSON, Markdown and plots."""
+"""Write the results of benchmarks as JSON, Markdown and plots."""

@@ -45,4 +45,4 @@ CLAIMS: Final[tuple[Claim, ...]] = (
         "arXiv:2406.09026, abstract",
     ),
 )
-"""Only what could be read in the source that is named."""
+"""Each claim says only what can be read in the source that it names."""

@@ -1,1 +1,1 @@
-"""Sounds to mark, and what becomes of them on their way."""
+"""Sounds to mark, attacks on them, and a model of hearing that rates the result."""

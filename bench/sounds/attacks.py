@@ -22,7 +22,7 @@ SoundAtRate = tuple[Samples, int]
 Attack = Callable[[Samples, int], SoundAtRate]
 
 
-def coded(  # noqa: PLR0913, PLR0917 - a codec, and what it is told
+def coded(  # noqa: PLR0913, PLR0917 - a sound, a codec and its settings
     samples: Samples, rate_hz: int, codec: str, container: str, bits: int, coded_hz: int = 0
 ) -> bytes:
     """Return a mono sound as an encoded file.
@@ -68,7 +68,8 @@ def faster(speed: float) -> Attack:
 def tempo(speed: float) -> Attack:
     """Return an attack that plays the sound ``speed`` times as fast at the same pitch.
 
-    By WSOLA: segments of 30 ms, moved by up to 8 ms to where they fit best, are overlapped.
+    The method is WSOLA: segments of 30 ms are moved by up to 8 ms to where they fit best, and
+    overlapped.
     """
 
     def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
@@ -105,9 +106,9 @@ def noisy(decibels: float) -> Attack:
 def room(decay_s: float = 0.4, direct_db: float = 0.0) -> Attack:
     """Return an attack: a small loudspeaker plays the sound in a room, and a phone records it.
 
-    Echoes decay by 60 dB in ``decay_s``; all echoes together are ``direct_db`` weaker than the
-    direct sound. The loudspeaker passes 300 to 6,000 Hz, the recording clips, and noise 20 dB below
-    the sound is added.
+    Echoes decay by 60 dB in ``decay_s`` seconds. All echoes together are ``direct_db`` decibels
+    weaker than the direct sound. The loudspeaker passes 300 to 6,000 Hz, the recording is clipped,
+    and noise 20 dB below the sound is added.
     """
 
     def attack(samples: Samples, rate_hz: int) -> SoundAtRate:

@@ -44,7 +44,7 @@ def load_hearing_model(*, speech: bool) -> HearingModel | None:
     if find_spec("visqol") is None or (not speech and find_spec("libsvm") is None):
         return None
     api = import_module("visqol").VisqolApi()
-    if speech:  # its polynomial gives 5 to a sound that cannot be told from its original
+    if speech:  # the polynomial rates a sound that cannot be told from its original as 5
         api.create(mode="speech", use_lattice_model=False)
     else:
         api.create(mode="audio")

@@ -1,6 +1,6 @@
-"""Measure the time until a new claim matches, and until a withdrawn one no longer does.
+"""Measure the time until a new claim matches, and until a withdrawn claim no longer matches.
 
-It uses a real bank on disk.
+The bank is a real one, on disk.
 """
 
 import time

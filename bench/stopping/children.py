@@ -3,8 +3,9 @@
     python -m bench.stopping.children
 
 The luma of a JPEG of one megapixel is decoded as a gate does before its answer. The time is that of
-the decoder process, of the server that forks it, and of the parent that reads the samples. The
-numbers of pictures take turns, and the medians are printed. The last line is one JSON object.
+the decoder process, of the server that forks it, and of the parent that reads the samples. In each
+round, every number of pictures is measured once; the medians of the rounds are printed. The last
+line is one JSON object.
 """
 
 import argparse
@@ -44,7 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _ms(kept: int, some: list[bytes]) -> float:
     with DecoderPool(pictures_per_child=kept) as jails:
-        # Start the server, and use up its first child: half of it if ``kept`` is 64.
+        # Before the measurement, start the server, and let its first child decode all pictures that
+        # it may (half of them if ``kept`` is 64).
         for untrusted_data in some[:kept]:
             jails.read(untrusted_data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True)
         before = tree_cpu_s(os.getpid())

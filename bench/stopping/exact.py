@@ -63,8 +63,8 @@ def every_plan(
 ) -> Differences:
     """Check indexes of one bank that cut its hashes into different numbers of substrings.
 
-    One hundredth of the bank is crowded around one hash, at most 127 bits from it. There are
-    ``each`` queries at each distance.
+    One hundredth of the hashes are at most 127 bits from the same hash. There are ``each`` queries
+    at each distance.
     """
     bank = random_hashes(count, rng)
     bank[: count // 100] = bank[0] ^ changes(rng.integers(0, 128, count // 100), rng)

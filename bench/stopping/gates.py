@@ -2,8 +2,8 @@
 
 Times by the clock show what a busy machine achieved. Processor time, measured separately for the
 gate with all its child processes and for the load, shows what an idle machine would achieve.
-Without deferred scans ("slow looks") it is the time of the answers alone; with them, as by default,
-it includes the work after the answers.
+Without deferred scans ("slow looks"), processor time is that of the answers alone; with them, as by
+default, it includes the work after the answers.
 """
 
 import io
@@ -39,7 +39,7 @@ _SLOW: Final = (
     "SELECT sum(slow_look IS NULL AND slow_looks_taken > 0), sum(slow_look = 'kept'),"
     " sum(slow_look IN ('due', 'skipped')) FROM upload"
 )
-_PARTS: Final = 525  # parts of one registered picture, without which there is no second scan
+_PARTS: Final = 525  # parts of one registered picture; without any, uploads' parts are not scanned
 _PER_CLAIM: Final = 10_000
 _SIZE: Final = (1200, 834)  # one megapixel
 _PICTURES: Final = 32
@@ -103,8 +103,9 @@ class Load(NamedTuple):
 class LoadSettings(NamedTuple):
     """How a gate is loaded: with several uploads at once for ``seconds``, then with single ones.
 
-    There are as many at once as ``connections``. Each size of single uploads has half as many
-    seconds. ``judges`` is the number of the gate's judge processes; None leaves the default.
+    ``connections`` is the number of uploads at once. For each size, single uploads are sent for
+    half of ``seconds``. ``judges`` is the number of the gate's judge processes; None leaves the
+    default.
     """
 
     hashes: int
@@ -119,8 +120,8 @@ def measure_gate(settings: LoadSettings) -> Iterator[Load]:
 
     The first run is without deferred scans, the second with them; both end with single uploads, of
     one and of twelve megapixels. If ``settings.parts`` is set, there is a third run without
-    deferred scans, in which the bank also has hashes of one picture's parts, so that the second
-    scan is made. Each run starts with some uploads that are not counted.
+    deferred scans, in which the bank also has hashes of one picture's parts, so that the gate
+    looks for parts too. Each run starts with some uploads that are not counted.
     """
     bodies = forms(pictures())
     alone = {"1mp": bodies, "12mp": forms(large_pictures())}
@@ -142,7 +143,7 @@ def _driven(  # noqa: PLR0913 -- together they describe one load
     *,
     slow_look: bool = False,
 ) -> Load:
-    """Start a gate and load it, first for up to 3 seconds that are not counted."""
+    """Start a gate and load it; the first seconds, up to 3, are not counted."""
     options = () if settings.judges is None else ("--judges", str(settings.judges))
     with gate(folder, *options, slow_look=slow_look) as running:
         drive(running, bodies, settings.connections, min(3.0, settings.seconds / 3))

@@ -3,15 +3,15 @@
     python -m bench.stopping.hma --tree DIR --database postgresql://user@/empty?host=...
 
 For what DIR has to contain, see bench/stopping/hma_server.py. Use the database for nothing else:
-this makes tables, a bank of random hashes and an index in it, and finds them again the next time.
+this benchmark makes tables and a bank of random hashes in it, and uses them again in the next run.
 Both sides have the same hashes, and keep running. In each round, uploads go to our gate, to HMA, to
 our gate by its HMA-compatible path, and to a gate of ours that also makes deferred scans after its
 answers, as by default (`gate_with_slow_looks_...`; the other gate makes none). That gate runs only
 for its turn, so that its remaining scans do not slow the others. Our gate looks up eight
-orientations, also inverted and without borders, and stores its decision (except by the path named
-above); HMA looks up one hash. Memory that processes share is counted once. For the time from a new
-hash to its match, HMA is told to build its index at once instead of at the next minute. The last
-line is one JSON object.
+orientations, also inverted and without borders; HMA looks up one hash. Our gate stores its
+decision, except about uploads by the HMA-compatible path. Memory that processes share is counted
+once. For the time from a new hash to its match, HMA is told to build its index at once instead of
+at the next minute. The last line is one JSON object.
 """
 
 import argparse
@@ -190,7 +190,7 @@ def measured(ours: Gate, theirs: Gate, slow: Path, one: bytes, turns: Turns) -> 
 def with_slow_looks(folder: Path, bodies: list[bytes], seconds: float) -> dict[str, float]:
     """Load a gate that makes deferred scans for one turn; return its figures and its scans' counts.
 
-    Uploads that waited for a scan at the end of its last turn still wait.
+    Uploads that waited for a scan when the gate's previous turn ended still wait.
     """
     with gates.gate(folder, slow_look=True) as running:
         drive(running, bodies, gates.CONNECTIONS, min(3.0, seconds / 3))

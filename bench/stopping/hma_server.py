@@ -95,9 +95,9 @@ class Hma:
 
     @contextmanager
     def running(self, workers: int = 2, *more: str) -> Iterator[tuple[int, str]]:
-        """Start HMA; yield the process ID of its workers' parent, and its URL.
+        """Start HMA, wait until every worker answers, and yield a process ID and HMA's URL.
 
-        Every worker answers by then. ``more`` are arguments of gunicorn.
+        The process is the parent of the workers. ``more`` are arguments of gunicorn.
 
         Raises:
             SystemExit: HMA did not start within 180 seconds.

@@ -120,9 +120,9 @@ def _claim(name: str, kind: str = "pdq") -> Claim:
 
 
 def _pictures_s(platform: Platform, name: str, claims: int, fitting: list[bytes]) -> float:
-    """Return the processor time of ``claims`` claims of pictures: ``fitting``, then random ones.
+    """Return the processor seconds of looking back for ``claims`` claims on pictures.
 
-    ``name`` begins the claims' ids.
+    The claims are on the hashes ``fitting``, then on random ones. Their ids begin with ``name``.
     """
     rng = np.random.default_rng(list(name.encode()))
     hashes = [*fitting, *(rng.bytes(32) for _ in range(claims - len(fitting)))]
@@ -148,7 +148,7 @@ def _sound_s(platform: Platform, words: int, part: bytes) -> float:
 
 
 def _spent_s(platform: Platform, *claims: Registration) -> float:
-    """Register claims; return the processor time until no look-back is due any more."""
+    """Register claims; return the processor seconds until no look-back is due any more."""
     platform.bank.register(*claims)
     platform.index.find_near_hashes([bytes(32)], part=False)
     began = time.process_time()

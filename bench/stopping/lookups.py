@@ -1,7 +1,8 @@
 """Measure how long a look-up takes in our index, mapped from its file, and in the peers.
 
-They take turns in one thread. Processor time is counted: if other programs use the same cores, time
-by the clock includes their turns, most of all for what computes longest, and so for the peers.
+Our index and the peers take turns in one thread. Only processor time counts, because time by the
+clock would include the turns of other programs on the same cores. These lengthen long computations
+most, and so they would lengthen those of the peers.
 """
 
 import time

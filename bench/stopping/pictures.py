@@ -26,7 +26,8 @@ class Hashed(NamedTuple):
     ``ours`` decodes the JPEG at a reduced size, as a gate does before its answer. ``whole`` decodes
     all pixels in colour, as a device does to register it. ``luma`` decodes the file's luma at full
     size without its colours, as a gate does if a JPEG is too small to be reduced. ``ratio``,
-    ``whole_ratio`` and ``luma_ratio`` are to pdqhash, ``perception_ratio`` is of ``ours``.
+    ``whole_ratio`` and ``luma_ratio`` are the ratios of these three to pdqhash, and
+    ``perception_ratio`` is the ratio of ``ours`` to perception.
     """
 
     source: str
@@ -44,8 +45,8 @@ class Hashed(NamedTuple):
 def hashed(rounds: int) -> Hashed:
     """Measure hashing in ``rounds`` rounds: decoding included, in one thread, in turns.
 
-    A round before them is not counted, so that what a peer loads at its first picture does not
-    count against it.
+    One more round is made first and is not counted, because a peer may load something with its
+    first picture.
     """
     source, data = twelve_megapixels()
     ours = _rounds(
@@ -102,7 +103,7 @@ def twelve_megapixels() -> tuple[str, bytes]:
 
 
 def large_pictures() -> list[bytes]:
-    """Return three JPEGs of twelve megapixels: one photograph, as it is, mirrored and turned."""
+    """Return three JPEGs of twelve megapixels: a photograph as it is, mirrored, and upside down."""
     with Image.open(io.BytesIO(twelve_megapixels()[1])) as whole:
         turns = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180)
         return [_jpeg(whole), *(_jpeg(whole.transpose(turn)) for turn in turns)]

@@ -8,12 +8,13 @@
 For each photograph, the hash of the whole and those of windows are registered. The photograph is
 edited, saved as a JPEG and uploaded; for each scan, it is decoded at the resolution that a gate
 uses. `fast` is the first scan, before the answer; `deep` adds the deferred scan; `deep, no windows`
-is the same for a person who registered the hash of the whole alone. False pairs are counted of
-these: at the first scan, pieces of different photographs (`fast_false`); at the deferred scan,
-every edited upload with every other photograph and its windows (`deep_false`), and some uploads
-with pieces of the other photographs, each registered as a small picture of its own, without windows
-(`deep_wholes_false`) and with them (`deep_pieces_false`). `recall` counts all photographs,
-`held_out` only those that were not used for tuning. The last line is one JSON object.
+is the same for a person who registered the hash of the whole alone. Matches of unrelated pictures
+are counted as false in four sets of pairs. At the first scan, pieces of different photographs are
+paired (`fast_false`). At the deferred scan, every edited upload is paired with every other
+photograph and its windows (`deep_false`), and some uploads are paired with pieces of the other
+photographs, each registered as a picture of its own, without windows (`deep_wholes_false`) and with
+windows (`deep_pieces_false`). `recall` counts all photographs, `held_out` only those that were not
+used for tuning. The last line is one JSON object.
 """
 
 import argparse
@@ -86,7 +87,7 @@ class Plan:
 
 
 SOME: Final = Plan(jobs=2, edits=QUICK, false_edits=FALSE_EDITS[:1], tried=4)
-"""``--quick``."""
+"""The plan of ``--quick``."""
 
 
 @dataclass(slots=True)
@@ -157,7 +158,7 @@ def measure(
     strangers: Strangers,
     alike: EmbeddingRecall | None = None,
 ) -> Grid:
-    """Upload every photograph with every edit; report the shares found on standard error."""
+    """Upload every photograph with every edit; write to standard error which shares were found."""
     grid = Grid()
     for edit in edits:
         made = zip(bank, uploads(edit, bank), strict=True)

@@ -1,7 +1,7 @@
 """The edits that are made to a registered picture before it is uploaded, by name.
 
-They are the rows of the grid that the project set itself. What a row leaves open (the position, the
-font size, the words) is chosen at random for each picture.
+Recall is measured for each edit. What the name of an edit leaves open (the position, the font size,
+the words) is chosen at random for each picture.
 """
 
 import zlib
@@ -160,7 +160,8 @@ def collage(down: int, across: int) -> Edit:
 def sticker(share: float) -> Edit:
     """Return an edit that covers this share of the area with a disc of one colour.
 
-    The disc is at a random place inside the picture, and no larger than fits there.
+    The disc is at a random place inside the picture. If a disc of this size does not fit into the
+    picture, it is smaller.
     """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
@@ -254,7 +255,7 @@ EDITS: Final[Mapping[str, Attack]] = MappingProxyType(
         ),
     }
 )
-"""All of them, in the order of the report."""
+"""All edits by name, in the order of the report."""
 
 
 def edited(seed: int, edit: str, subject: Subject) -> bytes:

@@ -1,11 +1,12 @@
-"""Measure the space and time that a gate needs besides the requests, for docs/operate.md.
+"""Measure the space and time that a gate needs apart from requests, for docs/operate.md.
 
     python -m bench.stopping.room            a million hashes for the index
     python -m bench.stopping.room --hashes N --database postgresql://...
 
-It measures the bytes in the database (SQLite, or an empty PostgreSQL) for each claim and upload;
-the memory and time to make the index in 1, 2 and 4 shards, and the time of a look-up in it; and the
-time of a deferred scan. All times are processor times. The last line is one JSON object.
+It measures the bytes that a claim and an upload take in the database (SQLite, or an empty
+PostgreSQL); the memory and time to make the index in 1, 2 and 4 shards, and the time of a look-up
+in the index; and the time of a deferred scan. All times are processor times. The last line is one
+JSON object.
 """
 
 import argparse
@@ -60,7 +61,7 @@ class RandomBank:
     count: int
 
     def entries(self, after: int) -> tuple[HashEntry, ...]:
-        """Return the page after this number; it is the same at each call."""
+        """Return the page of entries after this number; the same number gives the same page."""
         size = min(_PAGE, self.count - after)
         data = np.random.default_rng(after).bytes(32 * size)
         return tuple(
@@ -75,7 +76,7 @@ class RandomBank:
 def measure_index(count: int, shards: int) -> dict[str, float]:
     """Build an index of ``count`` random hashes in this process, and measure it.
 
-    Return its size, the peak of memory beyond what the process had before, and processor times.
+    Return its size, the peak memory beyond the process's earlier peak, and processor times.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with TemporaryDirectory(dir=scratch_folder()) as folder:
@@ -101,8 +102,10 @@ def measure_index(count: int, shards: int) -> dict[str, float]:
 
 
 def measure_database(url: str | None) -> dict[str, float]:
-    """Return the bytes in the database for each claim and upload, and the time of a query for new
-    entries in milliseconds: this process's processor time, without a server's.
+    """Return the bytes that a claim and an upload take in the database, and a query's milliseconds.
+
+    The query asks for new entries. Its time is the processor time of this process; that of a
+    database server is not included.
     """
     with TemporaryDirectory(dir=scratch_folder()) as folder:
         engine = open_postgres_engine(url) if url else open_engine(Path(folder) / "bank.db")
@@ -131,9 +134,11 @@ def measure_database(url: str | None) -> dict[str, float]:
 
 
 def slow_look() -> dict[str, float]:
-    """Return the processor seconds to make the views of one photograph's deferred scan, and the
-    number of views, each of which is looked up: for a bank without hashes of parts, and for one
-    with them. The result is empty if scikit-image is not installed.
+    """Measure the deferred scan of one photograph, in which every view of it is looked up.
+
+    The result has the processor seconds that making the views takes, and the number of views. Both
+    are given for a bank without hashes of parts and for a bank with such hashes. The result is
+    empty if scikit-image is not installed.
     """
     try:
         import skimage.data  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Measure how far our hash of a JPEG is from that of pdqhash, and what decoding it smaller adds.
+"""Measure how far our hash of a JPEG is from that of pdqhash, also if it is decoded smaller.
 
     python -m bench.stopping.shrunk
 
@@ -101,8 +101,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def from_public(data: bytes) -> tuple[int, dict[str, int]]:
-    """Return pdqhash's quality of a file, and for each way of reading the distance of our hash from
-    pdqhash's, in bits. Return 0 and no distances if pdqhash is not installed.
+    """Return the quality that pdqhash gives a file, and the distances of our hashes from pdqhash's.
+
+    There is one distance, in bits, for each way of reading the file. If pdqhash is not installed,
+    the result is 0 and no distances.
     """
     public = pdqhash()
     if public is None:
@@ -157,7 +159,10 @@ def _files() -> Iterator[bytes]:
 
 
 def _saved(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Save as a JPEG, at most as wide as the photograph itself: enlarged, it would be smooth."""
+    """Save as a JPEG of random size, at most as wide as the photograph, and random quality.
+
+    A photograph is not enlarged, because it would be unnaturally smooth.
+    """
     least, most = (min(width, image.width) for width in _WIDTHS_PX)
     wide = int(rng.integers(least, most)) if least < most else image.width
     high = max(1, round(wide * image.height / image.width * rng.uniform(0.8, 1.25)))

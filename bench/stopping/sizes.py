@@ -1,6 +1,7 @@
 """Compare ways of searching in banks of several sizes (``python -m bench.stop --sizes``).
 
-The limits of ``substring_count_for`` in :mod:`entrenous.fingerprint.multi_index` were chosen by it.
+The limits of ``substring_count_for`` in :mod:`entrenous.fingerprint.multi_index` were chosen by
+this comparison.
 """
 
 import time
@@ -19,8 +20,9 @@ _ASKED: Final = 256
 
 
 def timings_by_size() -> Iterator[str]:
-    """Yield a line for each size, kind of bank and way of searching: the milliseconds of a look-up,
-    one at a time, and in batches of eight.
+    """Yield a line for each size, kind of bank and way of searching.
+
+    The line has the milliseconds per look-up, one at a time and in batches of eight.
     """
     rng = np.random.default_rng(1)
     for count in _COUNTS:

@@ -59,9 +59,9 @@ def sounds(*, few: bool) -> dict[str, SoundAtRate]:
 
 
 def _espeak_sounds() -> dict[str, SoundAtRate]:
-    """Return two texts, each by five voices of espeak-ng; empty if that is not installed.
+    """Return two texts, each spoken by five voices of espeak-ng; none if it is not installed.
 
-    So different sounds have the same voice, or the same words.
+    Some of these sounds have the same voice but different words, and some the same words.
     """
     program = shutil.which("espeak-ng")
     if program is None:

@@ -1,1 +1,1 @@
-"""The parts of `bench/trace.py`: each measures one thing and says what it found as plain rows."""
+"""The parts of `bench/trace.py`: each module measures one thing and returns its results as rows."""

@@ -37,7 +37,7 @@ class Quality:
     ``psnr_mark_db``, ``ssim_mark`` and ``ssimulacra2_mark`` are of the marked samples before they
     are encoded; ``psnr_written_db``, ``ssim`` and ``ssimulacra2`` are of the file as sent.
     ``ssimulacra2_q95`` is of the unmarked picture, saved as a JPEG of quality 95. SSIM is that of
-    Wang et al. 2004: luma, Gaussian of 1.5 px.
+    Wang et al. 2004, computed of the luma, with a Gaussian window of 1.5 px.
     """
 
     photo: str
@@ -84,7 +84,8 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
     """Return a copy's samples as :func:`write_picture_copy` marks them, before they are encoded.
 
     Raises:
-        AssertionError: encoded, they differ from the file that :func:`write_picture_copy` returns.
+        AssertionError: the file that these samples give when encoded differs from the one that
+            :func:`write_picture_copy` returns.
     """
     size = key_stream_bytes(original.picture.width_px, original.picture.height_px)
     key_stream = derive_key_stream(key, COPY_MARK_KEY_CONTEXT, size)

@@ -1,4 +1,4 @@
-"""Measure whose copy is named, for attacks x photographs x sizes."""
+"""Measure whose copy is named after each attack, on each photograph and at each size."""
 
 import hashlib
 import math
@@ -23,7 +23,7 @@ class Cell:
     seed: int
 
     def rng(self) -> np.random.Generator:
-        """Return this leak's own random generator; it does not depend on what else is run."""
+        """Return a random generator that depends only on this leak, not on other measurements."""
         name = f"{self.photo}/{self.size}/{self.attack}/{self.seed}"
         return np.random.default_rng(
             int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
@@ -34,11 +34,11 @@ class Cell:
 class Row:
     """The result for one leak.
 
-    ``right`` tells whether the leaked copy was named and no other; ``wrong`` is the number of other
-    copies that were named. ``score`` is the leaked copy's score, ``innocent`` the highest score of
-    the other copies, and ``others`` are all their scores. Scores are in standard deviations of an
-    innocent copy's score; ``score`` and ``innocent`` are nan if the leak could not be aligned with
-    the picture.
+    ``right`` is true if the leaked copy was named and no other copy was. ``wrong`` is the number of
+    other copies that were named. ``score`` is the score of the leaked copy. ``others`` are the
+    scores of all other copies, and ``innocent`` is the highest of these. Scores are in standard
+    deviations of an innocent copy's score. If the leak could not be aligned with the picture,
+    ``score`` and ``innocent`` are nan. ``seconds`` is the wall-clock time of the trace.
     """
 
     photo: str

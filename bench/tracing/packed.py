@@ -2,7 +2,7 @@
 
 The .xz file has one JSON object per line. The first line names the seed and the code; a file of
 another seed or code is ignored. Only a few of the scores for the plot are kept, and sums are
-rounded to six decimals, which is more than anybody needs.
+rounded to six decimals.
 """
 
 import json

@@ -120,8 +120,10 @@ def compared(cell: Cell, sending: Sending) -> PeerRow:
 
 
 def radius(bits: int = BITS, tries: int = RECIPIENTS) -> int:
-    """Return how many wrong bits are allowed so that a random number comes as near to any of
-    ``tries`` numbers with a chance of at most 1e-6.
+    """Return how many wrong bits are allowed in a number that is read from a leak.
+
+    With so many wrong bits, a random number comes as near to any of ``tries`` numbers with a chance
+    of at most 1e-6.
     """
     mass, forgiven = 0.0, -1
     while True:

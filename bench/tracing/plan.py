@@ -88,8 +88,9 @@ def narrowed(plan: Plan, photos: Sequence[str], sizes: Sequence[str], only: Sequ
 
 
 def merging(plan: Plan) -> tuple[tuple[str, Size], ...]:
-    """Return the photographs whose copies are merged: of a fixed choice, those whose name and size
-    occur in the plan.
+    """Return the photographs whose copies are merged.
+
+    They are those of a fixed choice whose name and size both occur in the plan.
     """
     sizes = {size for _, size in plan.photos}
     asked = {name for name, _ in plan.photos}
