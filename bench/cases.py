@@ -4,9 +4,9 @@
 
 The benchmark builds a vault through the product's own rules, in one transaction: each case has four
 sightings, and every tenth case has a notice. Each figure is the median of several runs of the real
-program, in turns with ``entrenous --version`` and with argon2id for that vault's passphrase. Times
-"beyond" are without these two. Processor time is printed too, since it does not include other work
-on the machine. The last line is JSON.
+program, in turns with ``entrenous --version`` and with argon2id for that vault's passphrase. From
+the figures with "beyond" in their name, the times of these two are subtracted. Processor time is
+printed too, since it does not include other work on the machine. The last line is JSON.
 """
 
 import argparse

@@ -173,7 +173,7 @@ def convert_with_ffmpeg(copy: bytes, options: str) -> bytes:
 
 
 def make_clips(*, seconds: float, few: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield names and clips, made from wallpapers or else from scikit-image's photograph."""
+    """Yield names and clips; without the wallpapers, a photograph of scikit-image is used."""
     for name in _NAMES[: 1 if few else None]:
         path = _PHOTOS / f"{name}.jpg"
         photo = np.asarray(Image.open(path) if path.exists() else skimage.data.astronaut())

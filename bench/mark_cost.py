@@ -39,7 +39,7 @@ SCHEMA = "entrenous/bench-mark/1"
 
 
 def measure(photo: Path | None, megapixels: float, copies: int) -> dict[str, Any]:
-    """Mark ``copies`` copies of a photograph, then only encode it as often; return the figures."""
+    """Mark ``copies`` copies, then encode the last one as many times; return the figures."""
     reuse_memory_of_copies()  # as the command `entrenous mark` does
     data = _photograph(photo, megapixels)
     cpu_s = _cpu_s()

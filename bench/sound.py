@@ -127,9 +127,10 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
 class Audibility:
     """How audible a mark is.
 
-    ``snr_db`` is that of the whole sound; ``segmental_db`` is the mean over segments of 32 ms that
-    are not silent, each limited to -10 to 60 dB. ``mos`` is the MOS-LQO of the copy, and
-    ``mos_mp3`` that of the original after MP3 at 64 kbit/s; None if not measured.
+    ``snr_db`` is the ratio of the whole sound to the mark. ``segmental_db`` is the mean of this
+    ratio over segments of 32 ms that are not silent, each limited to -10 to 60 dB. ``mos`` is the
+    MOS-LQO of the copy, and ``mos_mp3`` that of the original after MP3 at 64 kbit/s; both are None
+    if they were not measured.
     """
 
     snr_db: float

@@ -183,7 +183,7 @@ FAINT: Final[Mapping[str, Attack]] = MappingProxyType(
         "q2": attack(save=jpeg(2)),
     }
 )
-"""Attacks after which a mark is barely detectable; to calibrate likelihood ratios."""
+"""Attacks after which a mark is barely detectable; they serve to calibrate likelihood ratios."""
 
 ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType({**CORE, **HARD, **OTHER, **RUIN, **FAINT})
 """All attacks, by name."""

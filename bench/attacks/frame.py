@@ -95,8 +95,8 @@ def turn_whole(degrees: float) -> Edit:
 def inner_box(wide: int, high: int, angle: float) -> tuple[int, int]:
     """Return the width and height of the largest upright rectangle inside a rotated picture.
 
-    The picture is ``wide`` x ``high`` pixels and is rotated by ``angle`` radians. The result is in
-    whole pixels, of which 2 are subtracted as a margin.
+    The picture is ``wide`` x ``high`` pixels and is rotated by ``angle`` radians. Both results are
+    rounded down to whole pixels and reduced by a margin of 2.
     """
     sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
     long, short = max(wide, high), min(wide, high)

@@ -115,5 +115,6 @@ def collage(others: int) -> Edit:
 
 
 def _neighbour(number: int) -> Rgb:
-    # The tile is an unmarked photograph. Of these, the benchmarks also mark the rocket.
+    # The tile has no mark. Of the photographs in _NEIGHBOURS, only the rocket is also marked and
+    # traced by the benchmarks.
     return np.asarray(getattr(skimage.data, _NEIGHBOURS[number % 3])())[..., :3]

@@ -3,7 +3,7 @@
 The look-alike letters are a few of those in Unicode's confusables.txt (UTS #39, version 16), chosen
 by eye; the typing errors are those of fingers on a QWERTY keyboard.
 """
-# ruff: noqa: RUF001 - letters that look like others are what this is about
+# ruff: noqa: RUF001 - this module is about letters that look like others
 
 from collections.abc import Callable
 from typing import Final

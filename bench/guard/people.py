@@ -57,7 +57,7 @@ NAMES: Final = tuple(
     Margaret Donna Michelle Carol Amanda Melissa Deborah Stephanie Rebecca Sharon Laura Cynthia
     Dorothy Amy Kathleen Angela Shirley Emma Brenda Pamela Nicole Samantha Katherine Christine
     Debra Rachel Carolyn Janet Maria Olivia Heather Helen
-    """.split()  # noqa: SIM905 - a list of names is read as one
+    """.split()  # noqa: SIM905 - easier to read than a list of strings
 )
 ALIKE: Final = ("Ana", "Anna", "Mark", "Mary", "Chris", "Christopher")
 Rng = np.random.Generator

@@ -95,7 +95,7 @@ def wrong_circle(year: Year) -> Slip | None:
 
 
 def stale_device(year: Year) -> Slip | None:
-    """Return a draft to a contact who lost their device 25 to 200 days ago; nobody has said so."""
+    """Return a draft to a contact who lost the device 25 to 200 days ago and did not report it."""
     meant = year.random_contact_by_frequency()
     now = year.clock.now()
     silent = timedelta(days=float(year.rng.uniform(25, 200)))
@@ -122,7 +122,7 @@ def outside_the_conversation(year: Year) -> Slip | None:
 def others_picture(year: Year) -> Slip | None:
     """Return a draft with a picture and words for one contact, but addressed to another contact.
 
-    The intended contact has got the same picture before, and the words begin with her name.
+    The intended contact got this picture before, and the words address that contact by name.
     """
     meant, typed = year.random_contacts(2)
     file = int(year.rng.integers(20))

@@ -2,16 +2,15 @@
 
 The figures are assumptions; nobody's real messages were studied. The person has 30 contacts, among
 them three pairs with similar names, and meets 8 more. How much she writes to each follows Zipf's
-law. All are known by link, theirs or hers; in one of ten conversations with a single person she
-compares keys, if she has not yet.
-She has two conversations a day, and sends six messages in each on average. 12 conversations in 100
-are with one of four circles of 6 to 20 people. She begins half of the conversations with one person
-and a quarter of those with a circle. All her messages belong to the conversation, except the first
-one of a conversation that she begins. A contact gets a new phone every three years, and uses it
-every week. 15 messages in 100 have words, and 10 in 100 of these name a random contact, usually
-somebody who does not get the message. One picture in five is one of 20 that she sends repeatedly.
-When the guard has asked three times because two names are similar, she renames the contact with the
-shorter name.
+law. All are known by link, theirs or hers. In one of ten conversations with a single person, the
+two compare keys, if they have not done so before. She has two conversations a day, and sends six
+messages in each on average. 12 conversations in 100 are with one of four circles of 6 to 20 people.
+She begins half of the conversations with one person and a quarter of those with a circle. All her
+messages belong to the conversation, except the first one of a conversation that she begins. A
+contact gets a new phone every three years on average, and all phones are in use. 15 messages in 100
+have words, and 10 in 100 of these name a random contact, usually somebody who does not get the
+message. One picture in five is one of 20 that she sends repeatedly. When the guard has asked three
+times because two names are similar, she renames the contact with the shorter name.
 """
 
 import re

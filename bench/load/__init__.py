@@ -1,4 +1,4 @@
-"""The loads of the benchmarks of relays and gates, and what these are compared with.
+"""Loads for the benchmarks of relays and gates, and measurements to compare the results with.
 
-A load takes little processor time, because it runs on the same cores as the server.
+A load must take little processor time, because it runs on the same cores as the server.
 """

@@ -2,9 +2,9 @@
 
 The relay accepts each letter durably. The load runs on the same two cores as the relay, so it is
 made cheap: plain sockets and one ``epoll``, with every request written in advance except for its
-id. The peer's load (ejabberd.py) has the same form: one process, as many connections, and in each
-cycle three requests written in advance, three answers, and a search for the letter in what is
-fetched. Both measure the processor time that they take. One line of JSON is printed.
+id. The peer's load (ejabberd.py) has the same form: one process, the same number of connections,
+and in each cycle three requests written in advance, three answers, and a search for the letter in
+what is fetched. Both measure the processor time that they take. One line of JSON is printed.
 
     python -m bench.load.cycles URL.. --seconds 5
 """

@@ -100,8 +100,9 @@ def cost(rows: Sequence[Cost]) -> Document:
 
 
 def null(rows: Sequence[NullRow], seed: int) -> Document:
-    """Return the shares of innocent scores whose p is below 1e-1 to 1e-6, in all and by kind of
-    leak.
+    """Return the shares of innocent scores whose p is below 1e-1 to 1e-6.
+
+    They are given for all leaks together, and for each kind of leak.
     """
     kinds = sorted({row.kind for row in rows})
     return {

@@ -1,7 +1,7 @@
 """Rate a marked copy with a model of hearing: ViSQOL's MOS-LQO (Chinen et al. 2020), 1 to 5.
 
 The package is optional (``pip install --no-deps visqol-python``; its model for anything but speech
-also needs ``libsvm-official``). A benchmark reports if it is missing.
+also needs ``libsvm-official``). If the package is missing, a benchmark says so.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Measure how long a look-up takes in our index, mapped from its file, and in the peers.
 
 Our index and the peers take turns in one thread. Only processor time counts, because time by the
-clock would include the turns of other programs on the same cores. These lengthen long computations
-most, and so they would lengthen those of the peers.
+clock would include the turns of other programs on the same cores. Such turns lengthen long
+computations most, and the peers' computations are longer than ours.
 """
 
 import time

@@ -5,11 +5,10 @@ second, later set was added after every number and method had been chosen.
 
 The first set has those of `bench.photographs`, other wallpapers of Debian, and Meta's PDQ test
 pictures. The later ones are wallpapers of Debian too (`apt-get install mate-backgrounds
-plasma-workspace-wallpapers lomiri-wallpapers-16.04`). No side has more than 1,600 pixels after
-scaling down.
-Textures, pages of text, and drawings (but for the two in `bench.stopping.recall_alike`) are left
-out, and of several renderings of one scene only one is used. So two different pictures here are
-always unrelated.
+plasma-workspace-wallpapers lomiri-wallpapers-16.04`). A photograph with a side of more than 1,600
+pixels is scaled down to 1,600. Textures, pages of text, and drawings (but for the two in
+`bench.stopping.recall_alike`) are left out, and of several renderings of one scene only one is
+used. So two different pictures here are always unrelated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@
 
 Excerpts of 5 and 10 s at random places are uploaded. An excerpt of a video is recognised as
 *itself* if half of its half seconds, and at least three, match in order. It is *held* if a half
-second matches (two, if only with the edges cut off). A false match is one of an excerpt with a
+second matches (two, if only with the edges cut off). A match is false if the excerpt matches a
 claim on another video or sound. The last line is one JSON object.
 """
 
@@ -144,7 +144,7 @@ def hash_upload(data: bytes) -> VideoViews:
 def measure_videos(
     found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int
 ) -> dict[str, Tally]:
-    """Try every leak of ``tries`` excerpts of every clip against a bank of all; print progress."""
+    """Compare each leak of ``tries`` excerpts of each clip with all clips, and print progress."""
     bank = bank_of({name: registered(data) for name, data in found.items()})
     print(f"videos: {len(found)}, {bank.index.entries.size} hashes")
     rng = np.random.default_rng(_SEED)

@@ -159,7 +159,7 @@ def _files() -> Iterator[bytes]:
 
 
 def _saved(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Save as a JPEG of random size, at most as wide as the photograph, and random quality.
+    """Save as a JPEG of random quality and of random size, at most as wide as the photograph.
 
     A photograph is not enlarged, because it would be unnaturally smooth.
     """

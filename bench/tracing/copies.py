@@ -37,7 +37,7 @@ class Quality:
     ``psnr_mark_db``, ``ssim_mark`` and ``ssimulacra2_mark`` are of the marked samples before they
     are encoded; ``psnr_written_db``, ``ssim`` and ``ssimulacra2`` are of the file as sent.
     ``ssimulacra2_q95`` is of the unmarked picture, saved as a JPEG of quality 95. SSIM is that of
-    Wang et al. 2004, computed of the luma, with a Gaussian window of 1.5 px.
+    Wang et al. 2004, computed from the luma with a Gaussian window (sigma 1.5 px).
     """
 
     photo: str

@@ -221,7 +221,8 @@ KINDS: Final = MappingProxyType(
 SHARES: Final = (0.27, 0.27, 0.22, 0.22, 0.02)
 """The probability of each kind.
 
-Strangers are rare: most of them are rejected before any copy is scored, and that takes longest.
+Strangers are rare, because most of them are rejected before any copy is scored, and rejecting a
+picture takes longest.
 """
 
 

@@ -22,7 +22,8 @@ _PARTS_PER_ROW: Final = 8
 REMAINING_SHARE_MIN: Final = 0.3
 # up to this many nested frames are removed; a letterbox inside a frame needs two
 NESTED_FRAMES_MAX: Final = 3
-# in brightness levels; added to both limits, because values were rounded twice
+# In brightness levels. The cheap test of the outermost rows adds this to both limits, because it
+# uses values that are not rounded yet.
 _ROUNDING_SLACK_LEVELS: Final = 1.1
 BOUNDARY_SEARCH_PX: Final = 8  # side of a JPEG block; the ripples at an edge may fill a whole block
 

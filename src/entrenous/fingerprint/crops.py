@@ -227,7 +227,7 @@ def _flat_window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
 
 @lru_cache(maxsize=16)  # cached, since an upload's longer side is nearly always 512 pixels
 def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
-    """Return (K, 16, length_px): frequencies of an axis with one of these shares cut per end."""
+    """Return (K, 16, length_px): cosine bases of an axis, one of these shares cut at each end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: WindowEdges = np.stack([first, last], axis=-1).reshape(-1, 2)
     made = cosine_basis(length_px, edges).reshape(-1, FREQUENCIES_PER_AXIS, length_px)

@@ -146,8 +146,8 @@ NETWORK_FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81
 class OnnxEmbedder:
     """Computes embeddings one after another, on one thread.
 
-    ONNX Runtime prepares the network when the first embedding is computed, because that needs much
-    memory.
+    ONNX Runtime opens the network only when the first embedding is computed, because an open
+    network takes much memory.
     """
 
     __slots__ = ("_lock", "_network", "_session")

@@ -67,9 +67,9 @@ class _JumpMap:
     def strongest_lines(self, start: int, stop: int) -> dict[int, float]:
         """Return the strongest lines across these columns, at most six, and the page's edges.
 
-        The lines are in order of position. The score of a line is 1 where a large part that is not
-        plain begins or ends, and otherwise the share of the columns that have a jump. Where a small
-        such part begins or ends, the score is at least ``JUMP_SHARE_MIN``.
+        The lines are in order of position. The score of a line is the share of the columns that
+        have a jump there. It is at least ``JUMP_SHARE_MIN`` where a part that is not plain begins
+        or ends, and 1 if this part is large. It is also 1 at the page's edges.
         """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
         for end, share in self._ends_of_nonplain_parts(start, stop):

@@ -1,1 +1,1 @@
-"""TRACE: whose copy is this?"""
+"""Find out whose copy a found picture, clip or sound is."""

@@ -2,8 +2,8 @@
 
 The alignment gives the position in the frame, the position in time, and the speed
 (docs/spec/clip.md). A probe is a frame of the found clip that is compared with stored key frames of
-sent clips; an anchor is such a pair that matches. A strip is a series of thumbnails, each of which
-is flattened to one row.
+sent clips. An anchor is a pair of a probe and a key frame that match. A strip is a series of
+thumbnails, each of which is flattened to one row.
 """
 
 from collections.abc import Sequence
@@ -246,7 +246,9 @@ def _best_timing(
     all_sent: tuple[list[Frame], NDArray[np.float32]],
     near: Timing,
 ) -> Timing:
-    """Return the best of the time mappings under which the probe shows one of these frames.
+    """Return the best time mapping under which the probe shows one of the frames given.
+
+    ``homographies`` has these frames, each with the homography if the probe shows it.
 
     Only time mappings near ``near`` are tried.
     """

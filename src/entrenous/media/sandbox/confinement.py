@@ -36,7 +36,7 @@ class Confinement(IntFlag):
     # limited memory and processor time; no new file descriptors, no writing to files, no core dump
     LIMITS = 1
     NO_NEW_PRIVILEGES = 2
-    LANDLOCK = 4  # no file by its path, no network port, no signal to other processes
+    LANDLOCK = 4  # no file by its path; newer kernels also forbid network ports and signals
     SYSTEM_CALLS = 8  # seccomp: only the system calls that decoding needs
 
 

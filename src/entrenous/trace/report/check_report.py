@@ -206,7 +206,7 @@ class ReportInputs:
 class CheckedReport:
     """The result of checking a report in which nothing was wrong.
 
-    ``program_differences`` maps the name of each part of the program whose version differs to both
+    ``program_differences`` has the parts of the program that differ: for each part's name, the two
     versions (there, here). If it is empty, everything agreed bit for bit. ``copy_of`` are the
     labels of the given copy. They may be several, because copies of a tiny plain picture may be
     identical files. ``compared_max`` is the largest number of compared copies, up to
@@ -238,7 +238,7 @@ def check_report(
 
     Raises:
         BadReport: the report cannot be read, or its digest is wrong.
-        OlderReport, NewerReport: a different version of Entrenous wrote it.
+        OlderReport, NewerReport: the report has a different format version.
         ReportCheckFailed: something else in the report is not true, or a file is not the one that
             the report is about.
         BadSignature: the report's or a receipt's signature is wrong.
