@@ -36,7 +36,8 @@ def main() -> None:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     # must run before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
     hide_memory()
-    # Before NumPy is loaded: our matrices are small, and threads slow them down.
+    # This must be set before NumPy is loaded. Our matrices are small, and threads only slow down
+    # computing with them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:], FEATURE_FUNCTIONS))
 
@@ -48,7 +49,7 @@ def _relay_app(relay: Relay) -> ASGIApp:
 
 
 def _relay_and_metrics_apps(relay: Relay) -> tuple[ASGIApp, Starlette]:
-    """Return the relay, and the application that serves its metrics."""
+    """Return the relay's application, and the application that serves the relay's metrics."""
     from entrenous.carry.http.metrics import RelayMetrics, metrics_app
     from entrenous.carry.http.relay_app import relay_app
 

@@ -260,12 +260,17 @@ def _declare_global_options(
     ),
 ) -> None:
     """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
-    # Typer shows both options in --help; their values were handled before parsing
+    # Typer shows both options in --help. Their values are handled elsewhere: by _show_version and
+    # by _take_passphrase_fd.
     del version, passphrase_fd
 
 
 def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:
-    """Remove ``--passphrase-fd N`` from the arguments, before or after the command's name."""
+    """Take ``--passphrase-fd N`` out of the arguments, whether it stands before or after the
+    command's name. Return N and the other arguments.
+
+    Without this option, N is the number in ENTRENOUS_PASSPHRASE_FD, or None.
+    """
     rest = list(arguments)
     for place, word in enumerate(rest):
         name, equals, value = word.partition("=")

@@ -19,8 +19,8 @@ _SETTLED_NOTICE_STATES: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 @dataclass(frozen=True, slots=True)
 class CaseIndexEntry:
-    """A case, and the time at which its earliest unsettled deadline ends or ended (None without
-    one).
+    """A case, and the time at which its earliest unsettled deadline ends or ended (None if the case
+    has no such deadline).
     """
 
     name: CaseName
@@ -30,8 +30,8 @@ class CaseIndexEntry:
 
     @property
     def sort_key(self) -> tuple[bool, float, float]:
-        """Return a sort key: open cases first, then by the earliest deadline, then the newest case
-        first.
+        """Return a key that sorts open cases before closed ones, then earlier deadlines before
+        later ones, then newer cases before older ones.
         """
         due = self.due_at.timestamp() if self.due_at else float("inf")
         return not self.is_open, due, -self.opened_at.timestamp()
@@ -39,14 +39,14 @@ class CaseIndexEntry:
 
 @dataclass(slots=True, eq=False)
 class CaseIndex:
-    """Caches the deadlines of every case in the unlocked vault. Call :meth:`clear` when the app is
+    """Caches one entry for each case in the unlocked vault. Call :meth:`clear` when the app is
     locked.
     """
 
     _known: dict[str, tuple[int, CaseIndexEntry]] = field(default_factory=dict)
 
     def cases_by_deadline(self, device: Device) -> list[CaseIndexEntry]:
-        """Return all cases, the earliest deadline first."""
+        """Return all cases, sorted by :attr:`CaseIndexEntry.sort_key`."""
         now, found = device.clock.now(), dict[str, tuple[int, CaseIndexEntry]]()
         for name, record in device.vault.items(CASES_TABLE):
             mark, known = hash(record), self._known.get(name)

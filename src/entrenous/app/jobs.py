@@ -84,7 +84,8 @@ class Job:
         return self.future.exception() if self.future.done() else None
 
 
-#: Reports a stage in words, the steps done, and how many there are; raises StoppedByLock.
+#: Reports a stage in words, the number of steps done, and the total number of steps; raises
+#: StoppedByLock.
 ReportProgress = Callable[[str, int, int], None]
 
 
@@ -130,7 +131,9 @@ class Jobs:
         return self._jobs.get(handle)
 
     def newest_successful_job(self, page: str) -> Job | None:
-        """Return the newest finished job whose result ``page`` shows, or None."""
+        """Return the newest job that ended without an error and whose result ``page`` shows, or
+        None.
+        """
         done = (job for job in reversed(self._jobs.values()) if job.page == page)
         return next((job for job in done if job.is_over and job.error is None), None)
 

@@ -64,7 +64,7 @@ class Language:
 def language_for(header: str) -> Language:
     """Return the best language for a tag or an Accept-Language header (RFC 9110, 12.5.4).
 
-    If no language matches, that of the environment is used.
+    If no language matches, the language of the environment is used.
     """
     if header == PSEUDO_LANGUAGE:
         return _make_language(PSEUDO_LANGUAGE)
@@ -99,9 +99,10 @@ def _read_template_without_autofill(name: str) -> str:
     """Return a template's source, with attributes that stop browsers from storing typed text.
 
     Browsers store the fields of a form in their profile, so that they can fill in the form again or
-    restore the page after a crash. They do not if the form forbids it. They also offer to store a
-    password together with the name in the field beside it, and they keep that name even if the
-    person declines. They do not if the password field is marked as a one-time code.
+    restore the page after a crash. The attribute ``autocomplete="off"`` of a form prevents this.
+    Browsers also offer to store a password together with the name in the field beside it, and they
+    keep that name even if the person declines. If the password field is marked as a one-time code,
+    browsers neither make this offer nor keep the name.
     """
     text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
     return _PASSWORD_AUTOCOMPLETE_PATTERN.sub(

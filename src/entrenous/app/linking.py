@@ -40,15 +40,15 @@ from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 
-_MESSAGE_LONG_POLL_S: Final = 5  # a stop is noticed after this time at most
+_MESSAGE_LONG_POLL_S: Final = 5  # a stop by the person is noticed when this request ends
 _POLL_INTERVAL_S: Final = 1.0
 _ANSWER_EFFECT_WAIT_S_MAX: Final = 2
 T = TypeVar("T")
 
 
 class LinkingAnswer(StrEnum):
-    """The person's answer whether both devices show the same short string, or the request to
-    stop.
+    """The person's answer to the question whether both devices show the same short string, or the
+    person's request to stop.
     """
 
     SAME = "same"
@@ -59,11 +59,12 @@ class LinkingAnswer(StrEnum):
 class Linking:
     """The progress of a linking.
 
-    ``stage`` is None at first. ``short_string`` is set as soon as both devices show it. ``error``
-    says why linking ended without a new device.
+    ``stage`` is None at first. ``short_string`` is None until this device shows the string.
+    ``error`` is the error that ended the linking, if there was one.
 
-    ``name`` is the new device's name once it is on the device list. ``has_new_device_answered``
-    tells whether the new device has written to this device since then.
+    On the old device, ``name`` is the new device's name as soon as the new device is on the device
+    list, and ``has_new_device_answered`` tells whether the new device has written to this device
+    since then.
     """
 
     is_on_new_device = False
@@ -119,7 +120,7 @@ class Linking:
             raise LinkStoppedHere
 
     def _wait_for_persons_answer(self, check_link: Callable[[], None]) -> bool:
-        """Wait until the person has said whether both devices show the same, and return the answer.
+        """Wait for the person's answer. Return True if both devices show the same string.
 
         Meanwhile ``check_link`` is called repeatedly; it raises an error if the linking is over.
 
@@ -250,7 +251,7 @@ class LinkingOnNew(Linking):
     is_on_new_device = True
 
     def start(self, code: str, name: str | None, passphrase: Secret) -> None:
-        """Start linking. ``name`` is the person's name for this device."""
+        """Start linking. ``name`` is the name that the person gives this device, if any."""
 
         def link_new_vault(device: Device, lock: LockAtMailbox) -> None:
             side = start_on_new_device(code, name, device)

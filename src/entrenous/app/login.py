@@ -27,7 +27,8 @@ class Login:
     _handles: dict[tuple[str, str], str] = field(default_factory=dict)
     _named: dict[tuple[str, str], str] = field(default_factory=dict)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_LOGIN_TOKEN_BYTES))
-    #: The answers about what happened, by question. A case, once opened, stores them instead.
+    #: The person's answers about what happened, by question. When a case is opened from the
+    #: answers, the case stores them, and all but the place are removed from here.
     answers: dict[str, str] = field(default_factory=dict)
     _hidden_answers: dict[str, str] = field(default_factory=dict)
 
@@ -73,7 +74,7 @@ class Login:
         return self._forms.pop(path, None)
 
     def forget_handles(self) -> None:
-        """Forget every handle, but keep the person's input."""
+        """Forget every handle of :meth:`handle_for`, but keep the person's input."""
         self._handles.clear()
         self._named.clear()
 

@@ -1,5 +1,5 @@
 """Fetch new messages while the vault is unlocked: once at first, then whenever the relay reports
-new ones.
+new ones, and after several requests without news.
 """
 
 import contextlib
@@ -21,7 +21,8 @@ from entrenous.send.status import copies_to_query, query_relays, record_relay_an
 # A relay that did not answer is asked again after ENTRENOUS_PATIENCE, within these limits.
 _RETRY_WAIT_S_MIN: Final = 1
 _RETRY_WAIT_S_MAX: Final = 20
-# only this many of the newest messages have their states queried; older ones rely on receipts
+# The relays are asked for the states of this many of the newest messages at most. The states of
+# older messages come from receipts only.
 _STATE_QUERIED_MESSAGES_MAX: Final = 100
 # After this many requests without news, fetch all the same, which also sends the outbox. If a
 # message waits for a relay that was unreachable, fetch after the first request.
@@ -41,7 +42,7 @@ class MailWatch:
         self.other_relay_problems: tuple[EntrenousError, ...] = ()
 
     def start(self) -> None:
-        """Start watching, once the vault is unlocked."""
+        """Start watching. Call this when the vault has been unlocked."""
         self._closed = threading.Event()
         threading.Thread(target=self._watch_until_closed, args=(self._closed,), daemon=True).start()
 

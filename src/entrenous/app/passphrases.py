@@ -47,7 +47,7 @@ def passphrase_in(form: FormData, name: str) -> Secret:
 def chosen_passphrase(form: FormData) -> Secret:
     """Return the new passphrase that was typed into the fields of ``new_passphrase.html``.
 
-    Raises TypedDifferently; EasilyGuessed, unless the person wants it anyway.
+    Raises TypedDifferently; EasilyGuessed, unless the person chose to use a weak passphrase anyway.
     """
     words = passphrase_in(form, "passphrase")
     if words.reveal() != passphrase_in(form, "again").reveal():

@@ -17,8 +17,8 @@ TEXT_SIZES_PERCENT: Final = (100, 125, 150, 200)
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The language (a tag, or "" for the browser's), the text size in per cent, and the title and
-    icon of the browser tab, which by default do not name the program.
+    """The language (a tag, or "" if the person chose none), the text size in per cent, and the
+    title and icon of the browser tab, which by default do not name the program.
     """
 
     language: str = ""

@@ -47,11 +47,14 @@ class StoppedByLock(EntrenousError):
 class VaultSession:
     """The device of this process while it is unlocked.
 
-    Any thread may call its methods. ``on_open`` and ``on_close`` are called each time the vault has
-    been opened and closed, and ``on_lock`` as soon as the session accepts no more work. The session
-    locks by itself after ``settings.lock_after_s`` without :meth:`touch`. New ``settings`` take
-    effect at the next opening. ``unlocked`` has the parts of the vault's key, for work in the
-    vault's thread that changes the passphrase or the relay's share of this key.
+    Any thread may call its methods. ``on_open`` is called each time the vault has been opened.
+    ``on_lock`` is called as soon as an open session accepts no more work. ``on_close`` is called
+    each time the vault has been closed or could not be opened.
+
+    The session locks by itself after ``settings.lock_after_s`` seconds without :meth:`touch`. New
+    ``settings`` take effect at the next opening, except that a new ``lock_after_s`` takes effect at
+    once. ``unlocked`` has the parts of the vault's key, for work in the vault's thread that changes
+    the passphrase or the relay's share of this key.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -120,7 +123,9 @@ class VaultSession:
         self._lock_callbacks.append(end)
 
     def lock(self, *, wait: bool = False) -> None:
-        """Accept no more work, and close the vault as soon as running work releases it."""
+        """Accept no more work, and close the vault as soon as running work releases it. With
+        ``wait``, return only when the vault is closed.
+        """
         with self._guard:
             was_open, self._work = self._work is not None, None
             self._lock_count += 1

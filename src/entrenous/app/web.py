@@ -126,7 +126,9 @@ def _redirect_to_progress(job: Job, request: Request) -> Response:
 
 
 def job_result(request: Request, kind: type[T]) -> T:
-    """Return the result of the job that the address names; raises ResultGone."""
+    """Return the result of the job that the address names; raises ResultGone, or the error that
+    ended the job.
+    """
     job = state_of(request).jobs.find_job(request.path_params["handle"])
     if job is None or not job.is_over or not isinstance(result := job.future.result(), kind):
         raise ResultGone
@@ -134,7 +136,9 @@ def job_result(request: Request, kind: type[T]) -> T:
 
 
 def take_kept_form(request: Request) -> FormData:
-    """Return the input of this page from before the vault locked, or an empty form."""
+    """Return the input of this page that was kept when the vault was locked or an error was shown;
+    if there is none, an empty form.
+    """
     return state_of(request).login.take_form(request.url.path) or FormData()
 
 
@@ -157,7 +161,9 @@ def language_of(request: Request) -> Language:
 
 
 def show(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
-    """Render a page. A template gets the language, the state, and ``url`` to link to routes."""
+    """Render a page. Besides ``context``, the template gets the language, the preferences, the
+    state of the vault, and the function ``url``, which returns the address of a route.
+    """
     state = state_of(request)
     if request.method == "GET" and status == HTTPStatus.OK:
         state.shown = request.url.path
@@ -189,15 +195,15 @@ class ConfirmationQuestion:
 
 
 def has_confirmed(form: FormData) -> bool:
-    """Return whether this form comes from the page that asked, where the person said yes."""
+    """Return whether the person said yes on the confirmation page that posted this form."""
     return typed_text(form, "sure") == "yes"
 
 
 def show_confirmation_page(
     request: Request, form: FormData, question: ConfirmationQuestion
 ) -> Response:
-    """Show a page that asks the question. Its yes button posts the same form again; the other leads
-    back to the page that was shown last.
+    """Show a page that asks the question. Its yes button posts the same form again; its no button
+    leads back to the page that was shown last.
     """
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     back = state_of(request).shown

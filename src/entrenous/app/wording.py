@@ -19,7 +19,8 @@ _COMMAND_PATTERN: Final = re.compile(r"\bentrenous [a-z]|(?<![\w-])--[a-z]")
 def without_commands(text: str) -> str:
     """Return a message without its commands. A command at the end of a sentence and an option in
     brackets are removed. A sentence with a command elsewhere is removed entirely, and so is a
-    sentence that only says what its command is for.
+    sentence that only says what its command is for. If nothing would be left, the message is
+    returned unchanged.
 
     >>> without_commands("It is closed. Open it again: entrenous case open X")
     'It is closed. Open it again.'
@@ -39,7 +40,9 @@ def without_commands(text: str) -> str:
 
 
 def _says_only_purpose(whole: str, short: str) -> bool:
-    """Return whether a sentence without its command is very short, or only says its purpose."""
+    """Return whether a sentence had a command and, without the command, is very short or only says
+    what the command is for.
+    """
     few = len(short.split()) < _SENTENCE_WORDS_MIN
     return short != whole and (few or _PURPOSE_PATTERN.match(short) is not None)
 
@@ -85,7 +88,7 @@ _WHOLE_COMMAND_PATTERN: Final = re.compile(r"\bentrenous [a-z].*?(?=\.(?:\s|$)|;
 
 @dataclass(frozen=True, slots=True)
 class NextStepPage:
-    """The next step in words, and the route name of its page, or "".
+    """The next step in words, and the route name of the page for this step ("" if it has none).
 
     ``number`` is the number of a notice, ``route`` is the legal route for which to draft a notice,
     and ``sighting`` is the number of the sighting that the draft names.

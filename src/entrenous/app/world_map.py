@@ -1,4 +1,5 @@
-"""A small map around a place, drawn as SVG from outlines that come with the program; no network.
+"""A small map around a place, drawn as SVG from outlines that come with the program. It is drawn
+without the network.
 
 The outlines are Natural Earth's land at 1:110 million (public domain), as TopoJSON from the npm
 package world-atlas 2.0.2 (``land/LICENSE.txt``).
@@ -16,7 +17,7 @@ Polyline = tuple[Point, ...]
 _HALF_WIDTH_DEGREES, _HALF_HEIGHT_DEGREES = 36.0, 22.0  # degrees around the place
 # the land is drawn three times with these offsets, so that it continues on both sides
 _LONGITUDE_OFFSETS: Final = (-360.0, 0.0, 360.0)
-_SVG_UNITS_PER_DEGREE: Final = 10.0  # drawing units per degree
+_SVG_UNITS_PER_DEGREE: Final = 10.0
 
 
 def svg_land_path_around(latitude: float, longitude: float) -> str:

@@ -55,7 +55,7 @@ class MadeArchive:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveImportResult:
-    """The result of importing an archive."""
+    """The result of importing an archive, in sentences."""
 
     said: tuple[str, ...]
 
@@ -152,7 +152,7 @@ async def show_imported(request: Request) -> Response:
 
 
 def delete_archive(place: Path) -> None:
-    """Delete an archive, whether or not the browser fetched it."""
+    """Delete an archive if it exists. Errors of the disk are ignored."""
     with suppress(OSError):
         place.unlink(missing_ok=True)
 

@@ -54,8 +54,8 @@ def role_from_answers(answers: dict[str, str]) -> RepresentativeRole:
 
 
 def sighting_from_answers(answers: dict[str, str], device: Device) -> Sighting | None:
-    """Return where the picture was seen, if that was answered; a chat in which a threat was made
-    counts as a sighting.
+    """Return the sighting that the answers describe, or None if they do not say where the picture
+    was seen. A chat in which a threat was made counts as a sighting.
     """
     where, account = answers.get("where", ""), answers.get("account", "")
     if where in ("", "skip"):

@@ -1,4 +1,6 @@
-"""Later steps of a case: watch pages, capture one, hand over evidence, close and erase."""
+"""Later steps of a case: watch pages, capture a page, hand over evidence, and close, reopen or
+erase the case.
+"""
 
 import time
 from datetime import timedelta
@@ -175,8 +177,8 @@ async def _start_capture(request: Request, sighting: int) -> Response:
 
 
 async def show_pack_choices(request: Request, words: str = "") -> Response:
-    """Ask who gets the evidence pack: a platform (no pictures) or a court (encrypted to its
-    key).
+    """Ask who gets the evidence pack: a platform, whose pack contains no pictures, or a court,
+    whose pack is encrypted to the court's key.
     """
     case = await run_in_case(request, find_case)
     return show(
@@ -252,7 +254,9 @@ async def close_reopen_or_erase_case(request: Request) -> Response:
 
 
 async def _start_erasing_case(request: Request) -> Response:
-    """Erase the case, and offer a receipt that says no more than that something was erased."""
+    """Erase the case, and offer a receipt. The receipt says when something was erased, but not
+    what.
+    """
     name, say = await find_case_name(request), language_of(request).sentences.gettext
     page_files = state_of(request).page_files
 

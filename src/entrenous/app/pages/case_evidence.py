@@ -1,4 +1,4 @@
-"""Evidence of a case: store, stamp, check, capture and view it; save it with its proofs."""
+"""Evidence of a case: store, stamp, check and view it, and save it with its proofs."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -207,7 +207,9 @@ async def check_evidence(request: Request) -> Response:
 
 
 async def start_making_small_pictures(request: Request) -> Response:
-    """Make small versions of the pictures, shown veiled; the case records that they were viewed."""
+    """Make small versions of the pictures, which the page shows veiled. The case records that these
+    pictures were shown.
+    """
     name, handle = await find_case_name(request), case_handle(request)
     say, page_files = language_of(request).sentences.gettext, state_of(request).page_files
 

@@ -38,7 +38,8 @@ from entrenous.respond.report_steps import (
     report_steps,
 )
 
-#: Our own letter for a step in respond/facts/chat-ladder.toml or threat-ladder.toml, by its id.
+#: Our own letter for a step in respond/facts/chat-ladder.toml or threat-ladder.toml, by the step's
+#: id.
 _OWN_LETTER_BY_STEP: Final = {
     "ladder-threat-step_05": "account-threat",
     "ladder-chat-step_06": "civil-letter",
@@ -179,7 +180,7 @@ class FirstLetterToDraft:
 
 
 def find_first_letter_to_draft(name: str, device: Device) -> FirstLetterToDraft | None:
-    """Return the first verified step that has a letter.
+    """Return the letter of the first verified step that has one, or None.
 
     Raises the errors of :func:`make_plan_of_case`.
     """

@@ -1,6 +1,6 @@
-"""The list of cases, the page of one (its next step, its deadlines and its contents), and the forms
-that add facts to it: where the picture was seen, what happened, and a breach of an organisation's
-systems.
+"""The list of cases, the page of one case (its next step, its deadlines and its contents), and the
+forms that add facts to a case: where the picture was seen, what happened, and a breach of an
+organisation's systems.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ from entrenous.respond.threat import is_threat_only
 _NO_WEB_ADDRESS_MESSAGE: Final = translatable(
     "This is no web address. Copy it from the top of the browser, or choose a chat."
 )
-_CASES_PER_PAGE: Final = 50  # number of cases on one page
+_CASES_PER_PAGE: Final = 50
 
 
 def routes() -> list[Route]:
@@ -128,7 +128,9 @@ class CasePageContents:
 
 
 async def show_cases(request: Request) -> Response:
-    """Show the cases, the earliest deadline first; if there are none, the ways to begin."""
+    """Show the open cases, then the closed ones, both in the order of their deadlines. If there are
+    no cases, show the ways to begin one.
+    """
     page, total, lines = request.path_params.get("page", 0), 0, list[ListedCase]()
     with suppress(VaultLocked):
         total, lines = await run_in_vault(
@@ -334,15 +336,17 @@ def _situation_from_form(said: dict[str, str], place: Place | None) -> Situation
 
 
 def _moment_on_typed_day(text: str, now: datetime) -> datetime:
-    """Return noon of the typed day in the machine's time zone; if that day is today, the present
-    time.
+    """Return noon of the typed day in the machine's time zone. If the typed day is today, or no day
+    is typed, return the present time.
     """
     return parse_moment(text, "", now)
 
 
 def parse_moment(day: str, time: str, now: datetime) -> datetime:
-    """Return a typed day and time in the machine's time zone. Without a time, this is noon, or the
-    present time if the day is today.
+    """Return a typed day and time in the machine's time zone.
+
+    Without a day, this is the present time. Without a time, it is noon, or the present time if the
+    day is today.
     """
     here = now.astimezone()
     if not day or (day == here.date().isoformat() and not time):

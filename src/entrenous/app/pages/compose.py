@@ -40,7 +40,9 @@ class NoRecipientChosen(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ComposeFormContents:
-    """Possible recipients, the draft being changed, and the person or message being answered."""
+    """The possible recipients (people and circles), the draft being changed, the recipients chosen
+    so far (``to``), and the beginning of the message being answered (``answers``).
+    """
 
     people: tuple[str, ...]
     circles: tuple[str, ...]

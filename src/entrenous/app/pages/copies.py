@@ -44,7 +44,7 @@ class NobodyNamed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MadeCopies:
-    """The finished copies, in memory; ``message`` is their name in the vault."""
+    """The finished copies, in memory. ``message`` is the name of their message in the vault."""
 
     message: str
     copies: tuple[MarkedFile, ...]

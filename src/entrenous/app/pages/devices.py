@@ -1,5 +1,5 @@
-"""The person's devices: their state, linking another one (on both sides), and revoking a lost
-one.
+"""The person's devices: their state, linking another device (on both sides), and revoking a
+device.
 """
 
 import asyncio
@@ -115,7 +115,9 @@ async def sheet_from_form(form: FormData) -> RecoverySheet | None:
 
 
 async def begin_linking_on_old_device(request: Request) -> Response:
-    """Begin linking: a code is shown as soon as the relay has created a mailbox for it."""
+    """Begin linking. The code is shown as soon as the relay has created a mailbox for the
+    linking.
+    """
     sheet = await sheet_from_form(await read_form(request))
     state = state_of(request)
     await run_in_vault(request, lambda _: None)

@@ -112,7 +112,7 @@ async def show_unlock_form(
         return redirect_to(request, "setup")
     if state.vault.is_open:
         return redirect_to(request, "home")
-    # if few attempts are left, the error's message says so
+    # if few attempts are left, the error is of a subclass, whose message says how many
     tries = why.facts.get("tries") if type(why) is WrongPassphrase else None
     words = "" if why is None else error_words(why)
     return show(request, "unlock.html", status=status, words=words, tries=tries)

@@ -73,7 +73,7 @@ def routes() -> list[Route]:
 
 
 async def show_found_form(request: Request) -> Response:
-    """Ask for the files; a device that has made no copies yet shows where to begin instead."""
+    """Ask for the files. If there is no device on this machine yet, show where to begin instead."""
     if state_of(request).has_device:
         await run_in_vault(request, lambda _: None)
     newest = state_of(request).jobs.newest_successful_job("verdicts")

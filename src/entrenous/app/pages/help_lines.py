@@ -1,5 +1,5 @@
-"""The pages that show who helps and what to do first. They need no vault or passphrase, and store
-only the answers.
+"""The pages that show who helps and what to do first. They need no vault or passphrase, and keep
+only the answers, in memory.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class ShownHelpLine:
 
     @property
     def has_phone_or_chat(self) -> bool:
-        """Whether somebody answers, by telephone or in a chat; otherwise it is a website."""
+        """Whether somebody answers, by telephone or in a chat. If not, there is only a website."""
         return bool(self.phones or self.line.chat)
 
 
@@ -109,8 +109,8 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
 
 
 async def store_help_choices(request: Request) -> Response:
-    """Store the country and the need for the next pages; nothing is stored about somebody under
-    18.
+    """Keep the country and the need in memory for the next pages. About somebody under 18, nothing
+    is kept.
     """
     form, answers = await read_form(request), state_of(request).login.answers
     place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
@@ -166,7 +166,7 @@ async def _show_under_18_and_forget_answers(
 async def parse_typed_place(text: str) -> tuple[Place | None, str]:
     """Return the typed place, or why it is not valid.
 
-    It runs in a thread, because a place name in a rare language takes seconds to look up.
+    The place is looked up in a thread, because that takes seconds for a name in a rare language.
     """
     if not text:
         return None, ""
@@ -193,7 +193,7 @@ def need_from_answers(answers: dict[str, str]) -> HelpNeed:
 
 
 def first_help_lines_nearby(request: Request, now: datetime) -> list[ShownHelpLine]:
-    """Return the first people to turn to; those who can be telephoned come first."""
+    """Return the first few help lines to turn to; those with a telephone number come first."""
     found = find_help_lines(
         _named_or_guessed_places(request), need_from_answers(state_of(request).login.answers)
     )
@@ -253,8 +253,8 @@ def present_first_steps(one: FirstSteps, today: date) -> ShownFirstSteps:
 def suggest_places(request: Request, words: str = "") -> list[tuple[str, str]]:
     """Return places to suggest, with code and name; none is preselected.
 
-    These are the places named in ``words``, the error about an unclear place; without it, countries
-    from the browser's languages.
+    These are the places that ``words``, the error about an unclear place, names. If ``words`` names
+    none, they are countries guessed from the browser's languages.
     """
     named = [Place(code) for code in _PLACE_CODE_PATTERN.findall(words)]
     if named:

@@ -87,7 +87,7 @@ async def show_progress(request: Request) -> Response:
 
 
 async def stream_events(request: Request) -> Response:
-    """Tell the page by server-sent events that something changed; it then reloads itself."""
+    """Tell the page by server-sent events that something changed; the page then updates itself."""
 
     async def event_lines() -> AsyncIterator[str]:
         # report a change at once: something may have changed while the page was loading

@@ -46,7 +46,7 @@ from entrenous.send.timeline import (
 
 _REACTION_EMOJI: Final = ("❤️", "👍", "😂", "😮", "😢")
 _ENTRIES_PER_PAGE: Final = 40  # number of entries of a conversation on one page
-_INBOX_PEOPLE_SHOWN_MAX: Final = 100  # number of people on one page of the inbox
+_INBOX_PEOPLE_SHOWN_MAX: Final = 100
 _KIND_BY_FILE_ROLE: Final = {
     FileRole.PICTURE: "picture",
     FileRole.CLIP: "clip",
@@ -56,7 +56,9 @@ _KIND_BY_FILE_ROLE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class InboxPageContents:
-    """The content of the messages page: people, their names, and unsent messages."""
+    """The content of the inbox page: correspondents, the names of people, unsent messages, and
+    notices with their handles.
+    """
 
     people: tuple[Correspondent, ...]
     names: Mapping[PersonId, str]
@@ -66,7 +68,9 @@ class InboxPageContents:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPageContents:
-    """A page of a conversation; ``kinds`` are those of the files stored here."""
+    """A page of a conversation. ``kinds`` maps the name of a message to the kinds of its stored
+    files.
+    """
 
     name: str
     page: TimelinePage
@@ -84,7 +88,9 @@ def routes() -> list[Route]:
 
 
 async def show_inbox(request: Request) -> Response:
-    """List everybody with whom messages were exchanged, the newest first."""
+    """List the people with whom messages were exchanged, sorted by their newest message, the newest
+    first.
+    """
     state = state_of(request)
 
     def read_inbox(device: Device) -> InboxPageContents:
@@ -171,7 +177,9 @@ def _kinds_of_files(name: MessageName, state: AppState, device: Device) -> tuple
 
 
 async def act_on_message(request: Request) -> Response:
-    """React, recall, or hide on this device; an action that cannot be undone needs confirmation."""
+    """React to a message, recall it, or hide it on this device. An action that cannot be undone
+    needs confirmation.
+    """
     form = await read_form(request)
     question = _confirmation_question(request, typed_text(form, "do"))
     if question is not None and not has_confirmed(form):

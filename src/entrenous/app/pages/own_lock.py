@@ -92,8 +92,9 @@ class MadeRecoverySheet:
 
     @property
     def in_groups(self) -> str:
-        """The text in rows of four groups, so that it can be copied by hand. Spaces and line ends
-        are ignored when it is read.
+        """The text in groups of eight characters, so that it can be copied by hand. The first row
+        has the prefix and one group, and each further row has up to four groups. Spaces and line
+        ends are ignored when the sheet is read.
         """
         prefix, colon, code = "".join(self.text.split()).rpartition(":")
         first, rest = code[:_SHEET_GROUP_CHARS], code[_SHEET_GROUP_CHARS:]
@@ -176,8 +177,8 @@ async def serve_sheet_code(request: Request) -> Response:
 
 
 async def confirm_sheet_and_delete_key(request: Request) -> Response:
-    """The person has the sheet on paper: delete the master key from this device, and the sheet from
-    memory.
+    """Ask whether the sheet is on paper. After a yes, delete the master key from this device, and
+    the sheet from memory.
     """
     job_result(request, MadeRecoverySheet)
     form, say = await read_form(request), language_of(request).sentences.gettext
@@ -254,8 +255,8 @@ async def show_passphrase_change_form(
 
 
 async def start_passphrase_change(request: Request) -> Response:
-    """Change the passphrase, if the current one is typed too: somebody else may find the app
-    open.
+    """Change the passphrase. The current one has to be typed too, since somebody else may find the
+    app open.
     """
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
@@ -369,7 +370,8 @@ async def start_or_cancel_move(request: Request) -> Response:
         with suppress(Unreachable):
             fetch_messages(device)
         moved = move_all_devices(url, paper, device)
-        with suppress(Unreachable):  # the next unlock completes this
+        # if the new relay does not answer, the next unlock makes the lock there
+        with suppress(Unreachable):
             vault.unlocked = lock_at_new_relay(_require_unlocked(vault), device)
         return ChangeResult(say("You moved"), tuple(describe_move(moved)))
 

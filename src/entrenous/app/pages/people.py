@@ -78,7 +78,7 @@ class MadeInviteLink:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonProgress:
-    """The progress of a comparison by emoji; ``string`` is set once both can compare."""
+    """The progress of a comparison by emoji. ``string`` is None until both people can compare."""
 
     stage: ComparisonStage | None
     string: ShortAuthString | None = None
@@ -181,7 +181,7 @@ async def show_person(request: Request) -> Response:
 
 async def change_person(request: Request) -> Response:
     """Rename, block, unblock or forget a person, set whether they get receipts, or record that the
-    numbers match.
+    safety numbers match.
     """
     form = await read_form(request)
     what, name = typed_text(form, "do"), typed_text(form, "name")

@@ -208,7 +208,9 @@ async def refresh_registrations(request: Request) -> Response:
 
 
 async def start_withdrawing_or_forgetting(request: Request) -> Response:
-    """Withdraw a registration; if no platform ever confirmed it, remove it from the list."""
+    """Withdraw a registration. If the person asks for it, and the platform never confirmed the
+    registration, remove it from the list instead.
+    """
     claim = state_of(request).login.name_of_handle("claim", request.path_params["claim"])
     if claim is None:
         raise ResultGone

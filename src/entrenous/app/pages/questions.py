@@ -1,8 +1,9 @@
-"""The questions about what happened: one on each page, each can be skipped, and stopping is always
-possible.
+"""The questions about what happened, one on each page. All but the questions about age and consent
+can be skipped, and the person can always stop.
 
-Two paths use them: the path to the legal routes, which needs no vault, and the path to a
-case. Answers are in memory only until a case is opened; about somebody under 18, nothing is stored.
+Two paths use the questions: the path to the legal routes, which needs no vault, and the path to a
+case. Until a case is opened, the answers are kept in memory only. About somebody under 18, nothing
+is stored.
 """
 
 from collections.abc import Mapping
@@ -225,7 +226,7 @@ async def _store_answer_and_go_on(request: Request, way: str) -> Response:
 
 
 async def _open_case(request: Request, form: FormData) -> Response:
-    """Open the case; the answers are then stored in it, and nowhere else."""
+    """Open the case, which stores the answers. Then forget all answers in memory but the place."""
     login = state_of(request).login
     answers = dict(login.answers)
     if answers.get("age") != "yes":
@@ -327,7 +328,7 @@ def _questions_of_path(way: str, answers: dict[str, str]) -> list[str]:
 
 
 def _go_to_next_question(request: Request, way: str, name: str) -> Response:
-    """Show the first unanswered question after this one, or the end of the path."""
+    """Show the first unanswered question after the question ``name``, or the end of the path."""
     answers = state_of(request).login.answers
     asked = _questions_of_path(way, answers)
     rest = asked[asked.index(name) + 1 :] if name in asked else asked

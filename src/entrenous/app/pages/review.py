@@ -67,7 +67,7 @@ _WORD_BY_MEDIA_KIND: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A recipient, and when we last sent them something."""
+    """A recipient, and the time of the last message sent to them."""
 
     contact: Contact
     last_at: datetime | None
@@ -100,7 +100,9 @@ class ReviewPageContents:
 
 @dataclass(frozen=True, slots=True)
 class RecipientCopyPreview:
-    """A preview of a recipient's copy, in memory; ``draft`` is the handle of the draft."""
+    """A preview of a recipient's copy, in memory. ``draft`` is the handle of the draft, and
+    ``factor`` says how much the shown difference from the original is amplified.
+    """
 
     draft: str
     factor: int
@@ -255,7 +257,9 @@ async def serve_copy_preview_picture(request: Request) -> Response:
 
 
 def beginning_of_answered_message(reply: str, device: Device) -> str:
-    """Return the beginning of the answered message, or its name; "" if there is none."""
+    """Return the beginning of the answered message, or its name if it has no text; "" if no message
+    is answered.
+    """
     if not reply:
         return ""
     received = received_message_named(reply, device)

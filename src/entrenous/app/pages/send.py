@@ -52,7 +52,7 @@ _FETCH_DELAY_AFTER_UNDO_S: Final = 1  # counted from the end of the time to undo
 class OutgoingMessage:
     """An encrypted message. Unless it was sent at once, no part of it is sent before ``leaves_at``.
 
-    ``waiting_reason`` says why the message waits, if it does not only wait for the time to undo to end.
+    ``waiting_reason`` is "" if the message waits only for the end of the time to undo.
     """
 
     name: MessageName

@@ -1,4 +1,4 @@
-"""Settings: few, with safe defaults; erase everything; close the app."""
+"""Change the settings, which are few and have safe defaults; erase everything; or close the app."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ async def show_settings(request: Request) -> Response:
 
 
 def _folder_with_tilde(folder: Path) -> str:
-    """Return a folder as people write it, with "~" for their own."""
+    """Return a folder's path with "~" for the user's home folder."""
     own = Path.home()
     return f"~/{folder.relative_to(own)}" if folder.is_relative_to(own) else str(folder)
 
@@ -119,8 +119,8 @@ async def show_proxy_form(request: Request, words: str = "", status: int = 200) 
 
 
 async def save_proxy_and_lock(request: Request) -> Response:
-    """Store a proxy in the device's folder, or none. The app then locks, so that no connection
-    bypasses the proxy.
+    """Store a proxy in the device's folder, or delete the stored one. The app then locks, so that
+    no open connection bypasses the proxy.
     """
     state, form = state_of(request), await read_form(request)
     address = typed_text(form, "address") if typed_text(form, "do") != "none" else ""
@@ -164,7 +164,7 @@ class EraseResult:
 
 
 async def erase_everything(request: Request) -> Response:
-    """Delete the mailbox at the relay, if possible, and empty the folder."""
+    """Delete the mailbox at the relay, if possible, and Entrenous's files in the folder."""
     state, form = state_of(request), await read_form(request)
     if (
         typed_text(form, "word").casefold()

@@ -80,7 +80,9 @@ async def show_site_form(request: Request) -> Response:
 
 
 async def look_up_typed_site(request: Request) -> Response:
-    """Keep the typed address in memory and explain the look-up; once the person agrees, do it."""
+    """Keep the typed address in memory and explain the look-up. Once the person agrees, look up who
+    hosts the page.
+    """
     form, state = await read_form(request), state_of(request)
     if not typed_text(form, "act"):
         address = web_address_or_empty(typed_text(form, "where"))
@@ -170,7 +172,7 @@ def _make_outcome(heading: str, found: AbuseLookUpResult, it: SiteToLookUp) -> J
 
 
 def _rdap_lists_url() -> str:
-    """Return the address of the lists of RDAP servers: that in the environment variable, which the
-    command reads too, or else IANA's.
+    """Return the address of the lists of RDAP servers: the address in the environment variable
+    ENTRENOUS_CASE_PLATFORM_LISTS, which the command reads too, or else IANA's address.
     """
     return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA_LISTS_URL)
