@@ -42,7 +42,9 @@ class ArchivePart:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveIndex:
-    """An archive's list of parts, in order. ``person`` made it; None if the device had no relay."""
+    """An archive's list of parts, in order. ``person`` made the archive (None if their device had
+    no relay).
+    """
 
     made_at: datetime
     person: PersonId | None
@@ -184,7 +186,7 @@ def encrypting_writer(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
     """Yield a file whose content is encrypted into ``writer``. The ciphertext is complete when the
     context ends.
 
-    If it ends with an error, discard what was written.
+    If the context ends with an error, the caller has to discard what was written.
 
     Raises:
         OSError: from ``writer``.

@@ -63,7 +63,7 @@ RAW_RECORD_FOLDERS: Final = (FILE_KEYS_FOLDER, PICTURE_RECORDS_FOLDER, RECEIPT_K
 @dataclass(frozen=True, slots=True)
 class ArchiveRecord:
     """One record of an archive, called ``folder/key``. ``decoded`` is ``data``, decoded into an
-    instance of the record's class.
+    instance of the record's class, or ``data`` itself in the folders RAW_RECORD_FOLDERS.
     """
 
     folder: str
@@ -80,8 +80,8 @@ def records_in(folder: str, items: Sequence[ArchiveRecord]) -> Iterator[ArchiveR
 def archived_files_of(decoded: object) -> Iterator[BlobId]:
     """Yield those files of a record that are archived.
 
-    All files are, with one exception: if somebody in a case was, or may have been, under 18, only
-    the case's written notes are archived.
+    All files are archived, with one exception: if somebody in a case was, or may have been, under
+    18, only the statements in the case are archived.
     """
     if isinstance(decoded, Message):
         yield from (picture.original for picture in decoded.pictures)

@@ -237,7 +237,7 @@ def describe_omitted_cases(report: ImportReport) -> Iterator[str]:
 def _person_label(person: PersonId, known: str | None) -> str:
     """Describe the maker of an archive, as far as this device knows them.
 
-    A new device does not know even its own owner's earlier devices.
+    A new device does not know even the identity that its own owner had on earlier devices.
     """
     number = person.hex()[:16]
     spaced = " ".join(number[start : start + 4] for start in range(0, len(number), 4))

@@ -1,4 +1,4 @@
-"""Import an archive's messages, receipts and cases.
+"""Import an archive's messages, copies, receipts, traces and cases.
 
 Records that this device has already are not changed, except older versions of cases.
 """
@@ -99,7 +99,9 @@ def _verified_people_by_head(key_bundles: Mapping[str, bytes]) -> Mapping[bytes,
 def _is_valid_receipt(
     key: str, receipt: ProvenReceipt, people: Mapping[bytes, Person], device: Device
 ) -> bool:
-    """Check that a receipt was signed by the device that the copy was sent to."""
+    """Check that a receipt was signed by the device to which the copy was sent, and that it is
+    about this copy and its marks.
+    """
     envelope, _, event = key.partition(" ")
     copy = COPY_DELIVERY_TABLE.load(envelope, device.vault)
     covered = RECEIPT_COVERAGE_TABLE.load(envelope, device.vault)
@@ -175,7 +177,7 @@ def _import_picture_records(
 
 
 def import_sent_copies_and_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
-    """Import the records needed to recall copies and to ask for their status.
+    """Import the receipts, and the records needed to recall copies and to ask for their status.
 
     The message of a copy may be here already, from an archive that was made before the copy was
     sent.

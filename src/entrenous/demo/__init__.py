@@ -1,5 +1,5 @@
 """``entrenous demo``: show what Entrenous is for, as a story with real processes on this machine.
 
-Every step runs the real command line in processes that talk HTTP over the loopback. Each outcome is
-checked, and the demonstration fails if one is wrong.
+The people, the relay and the gate run the real command line, in separate processes that talk HTTP
+over the loopback interface. Each outcome is checked, and the demonstration fails if one is wrong.
 """

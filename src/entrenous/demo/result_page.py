@@ -23,13 +23,15 @@ _OUTLINE_COLOUR: Final = (79, 157, 222)
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Open a picture, upright, in RGB."""
+    """Open a picture, turn it upright, and convert it to RGB."""
     with open_picture(path.read_bytes()) as picture:
         return ImageOps.exif_transpose(picture).convert("RGB")
 
 
 def amplified_difference(one: Image.Image, other: Image.Image) -> Image.Image:
-    """Return the difference between two copies on middle grey, times ``DIFFERENCE_GAIN``."""
+    """Return the difference between two copies, multiplied by ``DIFFERENCE_GAIN`` and added to
+    middle grey.
+    """
     a, b = (np.asarray(picture, np.int16) for picture in (one, other))
     return Image.fromarray(np.clip(128 + DIFFERENCE_GAIN * (a - b), 0, 255).astype(np.uint8))
 

@@ -37,7 +37,9 @@ _STOP_TIMEOUT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """The result of a command: exit status, JSON object if any, and standard error."""
+    """The result of a command: its exit status, the JSON object that it printed (empty if it
+    printed none), and what it wrote to standard error.
+    """
 
     status: int
     answer: Mapping[str, Any]
@@ -53,12 +55,14 @@ class DemoPerson:
     passphrase: str
 
     def run(self, *arguments: str, typed: str = "") -> CommandResult:
-        """Run one command as this person in its own process; ``typed`` is its standard input."""
+        """Run one command as this person, in a process of its own. ``typed`` is the command's
+        standard input.
+        """
         environment = {
             **os.environ,
             "ENTRENOUS_HOME": str(self.home),
             "ENTRENOUS_UNDO": "0",
-            "ENTRENOUS_PAUSE": "0",  # the relay runs on this machine
+            "ENTRENOUS_PAUSE": "0",  # the relay runs on this machine, so pauses hide nothing
             "ENTRENOUS_PASSPHRASE": self.passphrase,
         }
         finished = subprocess.run(  # noqa: S603 - our own program, arguments as a list
@@ -123,9 +127,9 @@ class DemoServers:
 
 
 def run_concurrently(*actions: Callable[[], _Result]) -> list[_Result]:
-    """Run what different people or servers do at the same time, and return their results in order.
+    """Run the actions at the same time, and return their results in the order of the arguments.
 
-    The first error, in the same order, is raised after all actions have ended.
+    If actions fail, the error of the first of them in that order is raised, after all have ended.
     """
     with ThreadPoolExecutor(len(actions)) as executor:
         running = [executor.submit(action) for action in actions]

@@ -110,8 +110,9 @@ class LocalStampAuthority:
             return reply.read_bytes()
 
     def _make_ca(self) -> None:
-        """Create keys and certificates. The authority's certificate is created last, so its file
-        shows that all other files exist.
+        """Create the authority's key, its certificate, and the signer's certificate. The
+        authority's certificate gets its final name last, so its file shows that all other files
+        exist.
         """
         self._run_openssl(
             *_new_key_arguments("ca.key"),

@@ -60,7 +60,9 @@ _JPEG_QUALITY: Final = 50
 
 
 def make_leak(copy: bytes) -> bytes:
-    """Return a leak of a copy: like a screenshot, cropped to 70 % of the area, resized, a JPEG."""
+    """Return a leak of a copy. Like a screenshot, the leak is cropped (to 70 % of the area),
+    resized, and compressed as a JPEG.
+    """
     with open_picture(copy) as opened:
         picture = opened.convert("RGB")
     side = KEPT_AREA_SHARE**0.5
@@ -78,8 +80,8 @@ STOPPING_DECISIONS: Final = ("hold", "refuse")
 
 
 def start_servers(story: DemoState) -> StepOutcome:
-    """Step 1: start a relay and a platform's gate, each with its own SQLite database, on free
-    ports.
+    """Step 1: start a relay, a platform's gate and a stamp authority, on free ports. The relay and
+    the gate each have their own SQLite database.
     """
     folder, listen = story.stage.folder, ("--listen", "127.0.0.1:0")
     relay = ("entrenous", "relay", "run", "--data", str(folder / "relay"), *listen, "--json")

@@ -67,7 +67,8 @@ class CheckUpFinding:
 
 @dataclass(frozen=True, slots=True)
 class CheckUpInput:
-    """The input of one check-up: the machine, a folder of pictures, and the person's answers.
+    """The input of one check-up: facts about the machine, the day, the passphrase, the pictures in
+    a folder, and the person's answers. The passphrase and the pictures may be missing.
 
     ``answers`` maps the id of each answered question to the key of its answer.
     """
@@ -81,7 +82,9 @@ class CheckUpInput:
 
 @dataclass(frozen=True, slots=True)
 class CheckUpResult:
-    """Findings, those with next steps first. ``help`` is a command to run before any next step."""
+    """Findings, those about open leak paths first. ``help`` is a command to run before anything
+    else.
+    """
 
     advice: tuple[CheckUpFinding, ...]
     help: str | None = None
@@ -254,7 +257,7 @@ def _support_end(
 
 
 def _path_with_tilde(path: str) -> str:
-    """Return a path as a person writes it: with ``~`` for their own folder."""
+    """Return a path with ``~`` for the user's home folder."""
     person = str(Path.home())
     return f"~{path.removeprefix(person)}" if path.startswith(f"{person}{os.sep}") else path
 

@@ -2,7 +2,7 @@
 the answers to the questions.
 
 Parsing is strict: a table with an unknown, missing or wrong field is refused (docs/spec/learn.md
-section 2). The same holds for the answers file that scripts and the web app use.
+section 2). The file with answers that scripts use is parsed as strictly.
 """
 
 import re
@@ -95,8 +95,8 @@ class SyncService(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class QuestionAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One possible answer. ``path`` says whether the leak path (the way in which private data could
-    get out) is then open or closed.
+    """One possible answer. ``path`` says what the answer means for the leak path (the way in which
+    private data could get out): it is open, closed, or unknown.
     """
 
     key: str
@@ -120,7 +120,7 @@ class CheckUpQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class CheckUpOrderEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A check or question, and the reason for its place in the order of all."""
+    """A check or question, and the reason for its place in the order of checks and questions."""
 
     id: str
     reason: str
@@ -176,7 +176,7 @@ def shipped_questions() -> _QuestionsTable:
 
 @cache
 def shipped_check_up_order() -> tuple[CheckUpOrderEntry, ...]:
-    """Return the ids of all checks and questions, those with the most effective steps first."""
+    """Return an entry for each check and question, those with the most effective steps first."""
     return _read_shipped_table("facts/order.toml", _CheckUpOrderTable).check
 
 

@@ -1,7 +1,7 @@
 """The Markdown of lessons: paragraphs, headings, lists, emphasis, code words and links.
 
 Lessons are parsed by markdown-it-py (CommonMark). Any other Markdown, such as raw HTML, is refused,
-so that plain text, page and PDF show the same.
+so that the plain text, the page and the PDF show the same content.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from markdown_it.token import Token
 
 
 class UnsupportedMarkdown(ValueError):
-    """A kind of Markdown that lessons do not use; its argument names it."""
+    """A text contains a kind of Markdown that lessons do not use. The argument names the kind."""
 
 
 class BlockKind(StrEnum):
@@ -77,7 +77,9 @@ def markdown_as_html(text: str) -> str:
 
 
 def blocks_as_plain_text(blocks: Sequence[Block], width: int) -> str:
-    """Render blocks for a terminal of ``width`` columns, with an empty line between blocks."""
+    """Render blocks for a terminal of ``width`` columns. Empty lines separate blocks, but not the
+    items of a list.
+    """
     shown = list[str]()
     for before, block in zip([None, *blocks], blocks, strict=False):
         follows = before is not None and before.kind is block.kind in _LIST_ITEM_KINDS

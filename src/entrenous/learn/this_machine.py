@@ -1,9 +1,9 @@
 """Inspect this machine: versions, file permissions, synchronized folders, disk encryption.
 
-To find out whether the disk is encrypted, look up the mount of the device's folder
-(``/proc/self/mountinfo``, proc(5)), then its block device and the layers below
-(``/sys/dev/block``). The ``dm/uuid`` of a dm-crypt volume begins with ``CRYPT-``. Other kinds of
-storage cannot be judged.
+To find out whether the disk is encrypted, this module looks up the mount of the device's folder
+(``/proc/self/mountinfo``, proc(5)), then the mount's block device and the layers below that device
+(``/sys/dev/block``). The ``dm/uuid`` of a dm-crypt volume begins with ``CRYPT-``. Some file systems
+encrypt by themselves; this module recognises these by the type of the mount.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class MachineFacts:
     """What this program can see of the machine; None means "cannot see", never "fine".
 
     ``home`` is the device's folder. ``open_to_others`` are names inside it ("." is the folder
-    itself) that another account may read or write. ``disk_encrypted`` is about the disk with that
+    itself) that another account may use. ``disk_encrypted`` is about the disk with the device's
     folder, and known on Linux only. ``updated_on`` is the day of this program's newest file.
     """
 

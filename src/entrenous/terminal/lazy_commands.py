@@ -28,7 +28,9 @@ class ListedCommand(NamedTuple):
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are in the table ``listed``, in help order."""
+    """A group whose commands are those in the table ``listed``. The help lists them in the table's
+    order.
+    """
 
     listed: ClassVar[Mapping[str, ListedCommand]]
 

@@ -81,7 +81,7 @@ def print_json(answer: Mapping[str, object]) -> None:
 
 @contextmanager
 def _raise_if_disk_full() -> Iterator[None]:
-    """Raise IncompleteOutput if standard output is a file on a full disk."""
+    """Raise IncompleteOutput if standard output is a file on a full or failing disk."""
     try:
         yield
     except OSError as why:

@@ -114,8 +114,9 @@ def _is_file_with_content(path: Path, data: bytes) -> bool:
 class FileGroup:
     """Files to be written together.
 
-    If one of them cannot be written, those already created are removed. A view-once message counts
-    as opened only when all of it has been written, so parts of it must not remain.
+    If one of them cannot be written, :meth:`remove_on_failure` removes those already created. A
+    view-once message counts as opened only when all of it has been written, so parts of it must not
+    remain.
     """
 
     def __init__(self) -> None:

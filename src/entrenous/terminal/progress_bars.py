@@ -71,7 +71,7 @@ class StepCounter:
         self.set_progress(self._done + 1, self._total)
 
     def set_progress(self, done: int, total: int) -> None:
-        """Set the number of steps done and the total, if the total was not known at the start."""
+        """Set the number of steps done, and the total, which may be unknown at the start."""
         self._done, self._total = done, total
         self._shown.report_count(self._label, done, total)
 

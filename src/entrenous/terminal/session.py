@@ -62,7 +62,8 @@ def exit_status_of(error: EntrenousError) -> int:
     """Return the exit status for an error, which depends on its family.
 
     The families are the base classes Refused, NotFound, Unreachable, Malformed and Unproven. An
-    error outside of them counts as a bug in this program.
+    error of the family "interrupted" gets EXIT_INTERRUPTED. Any other error counts as a bug in this
+    program.
     """
     return (
         EXIT_INTERRUPTED

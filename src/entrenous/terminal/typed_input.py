@@ -24,7 +24,7 @@ from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
-#: Printed after the help of an option.
+#: Printed at the end of the help of an option that can read standard input.
 STDIN_OPTION_ADVICE: Final = (
     "With -, it is read from standard input, unseen by others on this machine."
 )
@@ -53,7 +53,8 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
     The line is not echoed on a terminal.
 
     Raises:
-        BadParameter: standard input already provides the passphrase, or is empty.
+        BadParameter: standard input already provides the passphrase, or it is empty, too long or
+            not text.
     """
     if given != STDIN_MARK:
         return given
@@ -69,7 +70,8 @@ def read_typed_text(given: str | None, what: str, context: typer.Context) -> str
     """Return ``given``, or all of standard input without its last line end if ``given`` is ``-``.
 
     Raises:
-        BadParameter: standard input already provides the passphrase, is empty, or is not text.
+        BadParameter: standard input already provides the passphrase, or it is empty, too long or
+            not text.
     """
     if given != STDIN_MARK:
         return given

@@ -87,8 +87,8 @@ def _read_answers_option(typed: str, context: typer.Context) -> bytes:
 
 
 def _ask_passphrase(descriptor: int | None) -> Secret | None:
-    """Ask for the passphrase, so that its strength can be judged. Return None if none was given;
-    then its strength is not judged.
+    """Ask for the passphrase, so that its strength can be judged. Return None if no passphrase was
+    given.
     """
     try:
         return ask_passphrase(descriptor)
@@ -97,7 +97,7 @@ def _ask_passphrase(descriptor: int | None) -> Secret | None:
 
 
 def _ask_questions() -> dict[str, str]:
-    """Ask the questions, one at a time; each can be skipped, and all can be stopped."""
+    """Ask the questions, one at a time. The person can skip each question, and stop at any time."""
     questions = all_questions()
     hint(
         translated(
