@@ -168,7 +168,7 @@ _COPIES_MAX: Final = 100_000
 _SIDE_PX_MAX: Final = 1_000_000
 _CARD_BYTES_MAX: Final = PLAIN_KEY_BUNDLE_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
-_RECEIPTS_MAX: Final = 2  # each device signs one for delivery and one for opening
+_RECEIPTS_MAX: Final = 2  # receipts accepted for one copy: one for delivery, one for opening
 
 
 def report_fields_and_digest(
