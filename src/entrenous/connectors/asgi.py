@@ -33,17 +33,19 @@ from entrenous.stop.client.uploaded_files import Unreadable
 
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
-# At most this many large bodies are in memory at once. A further one waits after its first 64 kB.
+# At most this many large bodies are in memory at once. A further large body waits after its first
+# 64 kB.
 LARGE_BODIES_MAX: Final = 16
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
-# Seconds that a large body waits for a slot; then it is treated as if the gate were busy.
+# Seconds that a large body waits for a slot. After that it is treated as if the gate were busy.
 SLOT_WAIT_S_MAX: Final = 10
-# Seconds in which a body must arrive, so that a slow sender does not keep a slot from others.
+# Seconds in which the first 64 kB of a body must arrive; the rest must arrive in as many seconds
+# once it has a slot. So a slow sender does not keep a slot from others.
 BODY_ARRIVAL_S_MAX: Final = 60
 
 
 class SenderDisconnected(Exception):
-    """The sender disconnected before the end; internal to the middleware."""
+    """The sender disconnected before the end of the body; internal to the middleware."""
 
 
 class NoBodySlot(Exception):
@@ -86,7 +88,7 @@ class BodySlot:
 class RequestBody:
     """A request's body.
 
-    ``held`` has the bytes read so far, and ``is_whole`` says whether that is the whole body.
+    ``held`` has the bytes read so far, and ``is_whole`` says whether they are the whole body.
     """
 
     def __init__(self, receive: Receive, slot: BodySlot) -> None:
@@ -127,7 +129,9 @@ class RequestBody:
             self.held = b"".join(pieces)
 
     async def receive_again(self) -> AsgiMessage:
-        """Pass the body to the application in ASGI messages; the first call frees the slot."""
+        """Return the next ASGI message for the application: first the bytes that were read, then
+        what the server receives. The first call frees the slot.
+        """
         if self._is_given:
             return await self._receive()
         self._is_given = True
@@ -250,9 +254,8 @@ class GateMiddleware:
 
 
 def _is_decision_header(name: bytes) -> bool:
-    """Return whether a header has the name of our decision header.
-
-    Some servers treat underscores as hyphens.
+    """Return whether a header has the name of our decision header, with hyphens or underscores:
+    some servers treat the two alike.
     """
     return name.lower().replace(b"_", b"-") == DECISION_HEADER_NAME
 

@@ -1,4 +1,6 @@
-"""Django: a validator for file fields, and an upload handler for every form."""
+"""For Django: a validator for file fields, a middleware for the validator, and an upload handler
+for every form.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -42,7 +44,9 @@ def gate_client() -> GateClient:
 
 @sync_and_async_middleware  # type: ignore[untyped-decorator]
 def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return middleware that tells validators which request they check."""
+    """Return middleware that tells validators to which request a file belongs, so that they know
+    the uploader's account.
+    """
     if iscoroutinefunction(get_response):
 
         async def answer_async(request: Any) -> Any:
@@ -67,11 +71,12 @@ def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @deconstructible
 class GateValidator:
-    """Rejects a file that the gate refuses or that could not be checked.
+    """Rejects a file that the gate refuses; the gate's answer is in ``file.entrenous``.
 
-    ``on_hold`` decides about a file that is held because it matches a claim. "publish": it passes,
-    and the gate lists it as published. "mark": every held file passes, with the gate's answer as
-    ``file.entrenous`` (in a model, only until it is saved), and the view must withhold the file.
+    ``on_hold`` decides about held files. "publish": a file that matches a claim passes, and the
+    gate lists it as published; a file that could not be checked is rejected. "mark": every held
+    file passes, and the view must withhold it. In a model, ``file.entrenous`` exists only until the
+    model is saved.
 
     Raises:
         BadSetting: ``on_hold`` has any other value.
@@ -83,7 +88,9 @@ class GateValidator:
         self.on_hold = on_hold
 
     def __call__(self, file: Any) -> None:
-        """Raise ValidationError with code "stopped" or "held"."""
+        """Ask the gate about a file. If the file is rejected, raise ValidationError with the code
+        "stopped" or "held".
+        """
         file.seek(0)
         account, publishes = _account_of_request(_CURRENT_REQUEST.get()), self.on_hold == "publish"
         answer = gate_client().ask(file.chunks(), account=account, publishes_held=publishes)
@@ -103,9 +110,9 @@ class GateValidator:
 
 
 def _account_of_request(request: Any) -> str:
-    """Return the primary key of the signed-in user, or else the client's address.
+    """Return the primary key of the signed-in user, or else the client's network.
 
-    The address is also used if finding the user would need a database query in an event loop.
+    The network is also used if finding the user would need a database query in an event loop.
     """
     try:
         key = getattr(getattr(request, "user", None), "pk", None)
@@ -122,7 +129,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     published. Files are kept in memory up to the client's setting ``upload_bytes_max``. The gate is
     not asked about a larger file, which is not accepted unless the setting ``shadow`` is on.
     ``request.entrenous`` has the answers by field. After a file that was not accepted, parsing
-    ends, and the view finds only the answer for that file.
+    ends: the view gets the answer for that file, but neither the file nor what follows it.
     """
 
     on_hold = "publish"
@@ -160,6 +167,6 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
 
 
 class MarkingUploadHandler(GateUploadHandler):
-    """Like its parent class, but a held file reaches the view, which must withhold it."""
+    """Like its parent class, but every held file reaches the view, which must withhold it."""
 
     on_hold = "mark"

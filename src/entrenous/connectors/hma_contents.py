@@ -133,7 +133,10 @@ _CHANGES_PER_READ: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class HmaContent:
-    """The ``claims`` of one bank on one hash of 32 bytes; ``on`` says if they match uploads."""
+    """The ``claims`` of one bank on one hash; ``on`` says whether the claims match uploads.
+
+    ``number`` is the number of the hash, and ``bits`` are its 32 bytes.
+    """
 
     number: int
     bank: Bank
@@ -177,6 +180,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     Raises:
         NotOwnContent: the bank is ``PEOPLE_BANK``, which is only for what people registered
             themselves.
+        NoSuchContent: another request has withdrawn the new claim meanwhile.
     """
     if bank.name == PEOPLE_BANK:
         raise NotOwnContent(
@@ -188,7 +192,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     made = register_platform_claim([bits], bank.name, note, platform)
     numbers = (number for number, claim in _claims_on_hash(bits, platform) if claim.id == made.id)
     at = next(numbers, None)
-    if at is None:  # another request has withdrawn it meanwhile
+    if at is None:  # another request has withdrawn the new claim meanwhile
         raise NoSuchContent
     return at, made
 
@@ -196,9 +200,10 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
 def switch_off(
     content: HmaContent, until: datetime | None, platform: Platform, listings: ClaimListingStore
 ) -> None:
-    """Suspend the listed claims, for good or ``until`` that time; raises NotOwnContent.
+    """Suspend the content's claims that no person registered, for good or ``until`` that time.
 
-    The time is stored first, so that a crash in between leaves the claims matching.
+    The time is stored first, so that a crash in between leaves the claims matching. Raises
+    NotOwnContent if there are only people's claims.
     """
     for claim in _require_own_claims(content):
         listings.set_listing([claim.id], ClaimListing(content_id_of(content, listings), until))
@@ -206,7 +211,7 @@ def switch_off(
 
 
 def switch_on(content: HmaContent, platform: Platform, listings: ClaimListingStore) -> Claim | None:
-    """Let a suspended content match again.
+    """Let a suspended content match again; raises NotOwnContent.
 
     Returns:
         The claim that matches now, or None if the content matched already.
@@ -218,7 +223,10 @@ def switch_on(content: HmaContent, platform: Platform, listings: ClaimListingSto
 
 
 def set_content_id(content: HmaContent, content_id: str, listings: ClaimListingStore) -> None:
-    """Store the platform's own id for the content; it replaces an earlier id."""
+    """Store the platform's own id for the content, which replaces an earlier id.
+
+    Raises NotOwnContent.
+    """
     until = _time_of_matching_again(content, listings)
     listings.set_listing(
         [claim.id for claim in _require_own_claims(content)], ClaimListing(content_id, until)
@@ -237,7 +245,10 @@ def replace_note(content: HmaContent, note: str, listings: ClaimListingStore) ->
 
 
 def delete_content(content: HmaContent, platform: Platform) -> int:
-    """Withdraw the listed claims for good; raises NotOwnContent."""
+    """Withdraw the content's claims that no person registered, for good; raises NotOwnContent.
+
+    Return 1, or 0 if all of them had been withdrawn before.
+    """
     return min(platform.bank.withdraw(*(claim.id for claim in _require_own_claims(content))), 1)
 
 
@@ -271,7 +282,9 @@ def _require_own_claims(content: HmaContent) -> tuple[Claim, ...]:
 
 
 def _time_of_matching_again(content: HmaContent, listings: ClaimListingStore) -> datetime | None:
-    """Return the time at which the last of the content's claims matches again."""
+    """Return the time at which the last of the content's claims matches again; None if no such time
+    is stored.
+    """
     times = [known.on_at for known in _listings_of(content, listings).values() if known.on_at]
     return max(times, default=None)
 
@@ -292,7 +305,9 @@ def _claims_on_hash(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim],
 
 
 def _hash_of_claim(number: int, claim: Claim, platform: Platform) -> bytes | None:
-    """Return the claim's hash with that number; return None for the hash of a part of a picture."""
+    """Return the claim's whole-picture hash with that number; return None if there is none, as when
+    the number is that of the hash of a part of a picture.
+    """
     hashes = platform.bank.whole_picture_hashes_of(claim.id)
     near = platform.index.find_near_hashes(hashes, part=False) if hashes else ()
     exact = (one for one in near if (one.entry, one.distance) == (number, 0))

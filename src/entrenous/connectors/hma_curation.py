@@ -217,7 +217,7 @@ class CurationHandlers:
         return json_answer(answer)
 
     async def change_content(self, request: Request) -> Response:
-        """Switch a content on, or off until a given time, or change its note."""
+        """Switch a content on, or off (for good or until a given time), or change its note."""
         bank, wanted = await self._bank_of_request(request), await read_json_object(request)
         change = ContentChange.parse(wanted, self.platform.clock.now())
         content, made = await run_in_threadpool(
@@ -310,7 +310,7 @@ def _query_flag(request: Request, name: str) -> bool:
 
 
 def _wants_shadow(wanted: dict[str, Any]) -> bool | None:
-    """Return whether ``enabled_ratio`` or ``enabled`` asks for shadow mode; None if neither is
+    """Return whether ``enabled_ratio`` or else ``enabled`` asks for shadow mode; None if neither is
     given.
     """
     if "enabled_ratio" in wanted:

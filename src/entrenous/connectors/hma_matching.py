@@ -67,6 +67,7 @@ async def read_photo_form(request: Request, limit_bytes: int) -> PhotoForm:
 
     Raises:
         TooLarge: raised as soon as the form is known to be too large; the rest is not read.
+        TooSlow: the body did not arrive in time.
         NoPhoto: the body is not a well-formed form, or "photo" is missing or empty.
         TwoFiles: "photo" is repeated.
     """
@@ -144,8 +145,8 @@ def matches_acted_on(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return, by bank, those matches that the gate would act on.
 
-    Left out are banks in shadow mode, whose outcomes are only recorded, and matches that a reviewer
-    overruled by releasing this picture.
+    Banks in shadow mode are left out, since their outcomes are only recorded. Matches that a
+    reviewer overruled by releasing this picture are left out too.
     """
     released = [
         release_from_hit(_as_match(match), match.claim)
@@ -187,7 +188,7 @@ def _as_match(match: HashMatch) -> Match:
 
 @dataclass(frozen=True, slots=True)
 class PictureHasher:
-    """Decodes and hashes pictures, only a limited number at the same time."""
+    """Decodes and hashes pictures; only a limited number of requests do so at the same time."""
 
     platform: Platform
     limit_bytes: int
@@ -200,14 +201,14 @@ class PictureHasher:
         return cls(platform, access.upload_bytes_max, slots)
 
     async def hash_form_picture(self, request: Request) -> tuple[Fingerprint, PhotoForm]:
-        """Return the hash of the form's picture at full size, and the form itself."""
+        """Return the hash of the whole picture in the form, and the form itself."""
         async with take_slot(self.slots, request):
             form = await read_photo_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hash_picture, form.untrusted_photo), form
 
     async def scan_form_picture(self, request: Request) -> HashViews:
-        """Return the hashes of the gate's quick scan of the form's picture; none if the picture is
-        flat.
+        """Return the hashes that the gate's quick scan compares for the form's picture; return no
+        hashes if the picture is flat.
         """
         async with take_slot(self.slots, request):
             form = await read_photo_form(request, self.limit_bytes)
@@ -241,7 +242,7 @@ class MatchHandlers:
         return json_answer({SIGNAL_TYPE: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
-        """Return all matches of a hash, including those in banks in shadow mode."""
+        """Return all registered hashes that match a hash; banks in shadow mode are included."""
         views = _parse_signal(request)
         with_distance = parse_flag(
             request.query_params.get("include_distance", ""), "include_distance"

@@ -95,7 +95,7 @@ _HEADERS_BY_STATUS: Final = {
 
 
 def on_error(_request: Request, error: Exception) -> Response:
-    """Answer with the error's own message. A bug is logged, and its text is not sent."""
+    """Answer with the error's own message; for a bug, log it and answer with a general message."""
     own = error if isinstance(error, EntrenousError) else GateFault()
     if own is not error:
         log_bug(error)

@@ -66,7 +66,8 @@ def proxy_app(
 ) -> App:
     """Build an ASGI application in front of the server ``upstream`` (https, or http to localhost).
 
-    ``account_header`` names the user of a request; a web server in front of this one must set it.
+    ``account_header`` is the name of a header that contains the user of a request; a web server in
+    front of this one must set that header.
 
     Raises:
         BadSetting.
@@ -85,15 +86,19 @@ def _parse_header_name(text: str) -> bytes:
 
 
 def _user_in_header(name: bytes, scope: MutableMapping[str, Any]) -> str:
-    """Return the value of this header; "" if it is missing or repeated, since the sender may have
-    added one.
+    """Return the value of the header ``name``; "" if the header is missing, or if it is repeated,
+    since the sender may have added one of the values.
     """
     values = [value for own, value in scope["headers"] if own.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 class UpstreamServer:
-    """Forwards each request to the server and returns its answer. Creating it raises BadSetting."""
+    """Forwards each request to the server at ``url``, and returns the server's answer.
+
+    Raises:
+        BadSetting: the ``url`` is not allowed.
+    """
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         refuse_invalid_setting_url("upstream", url)

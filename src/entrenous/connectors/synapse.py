@@ -59,9 +59,9 @@ class ModuleSetting:
     """The settings of the hook, and what to do with files that are held because they match a claim.
 
     ``on_hold``: "publish" (the default) publishes such a file, and the gate lists it as published.
-    "quarantine" hides it by Synapse's own quarantine column until a reviewer has decided; its
-    uploader can see that it is hidden. Files that could not be checked are refused, except that
-    "quarantine" hides those for which the gate has a case.
+    "quarantine" hides it by Synapse's own quarantine column until a reviewer has decided; the
+    uploader can see that the file is hidden. Files that could not be checked are refused, except
+    that "quarantine" hides those for which the gate has a case.
     """
 
     hook: ClientSettings
@@ -182,8 +182,8 @@ def _select_hidden_cases(transaction: Any) -> list[str]:
 def _uploading_user(file_info: Any) -> str:
     """Return the uploading user, such as @ana:house.example, or "" for another server's file.
 
-    Synapse does not pass the user to modules; it is in the context of the present request. For
-    another server's file, that request comes from somebody who wants to view it.
+    Synapse does not pass the user to modules, but the user is in the context of the present
+    request. For another server's file, that request comes from somebody who wants to view the file.
     """
     if file_info.server_name is not None:
         return ""

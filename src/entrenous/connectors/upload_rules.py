@@ -1,4 +1,6 @@
-"""Determine which requests may contain uploads, and reply to the application and the uploader."""
+"""Determine which requests may contain uploads, and build replies to uploaders and the header that
+tells the application the gate's decision.
+"""
 
 import json
 import re
@@ -78,7 +80,11 @@ class SlowUpload(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: status, media type and body; ``retry_after_s`` is the value of Retry-After."""
+    """An HTTP reply.
+
+    ``kind`` is the media type of the ``body``, and ``retry_after_s`` is the value of Retry-After,
+    None for no such header.
+    """
 
     status: int
     kind: str
@@ -160,7 +166,7 @@ def reply_headers(reply: Reply) -> list[tuple[str, str]]:
 
 
 def one_line_message(error: EntrenousError | None) -> str:
-    """Return the message in one line; "" for None."""
+    """Return an error's message in one line; "" for None."""
     return "" if error is None else " ".join(str(error).split())
 
 
@@ -173,10 +179,10 @@ _WORD_CHARACTER_PATTERN: Final = re.compile(r"[\w-]")
 # Servers parse some paths differently. This matches such a path as it was sent: one of the
 # characters . / ; \ % is percent-encoded in it.
 _ENCODED_SPECIAL_PATTERN: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
-# This matches such a path after it was decoded. It has one of these: a percent sign; a semicolon
-# (Java servers drop the parameters after it); a backslash (a slash to some servers); invalid UTF-8;
-# an empty segment; a segment that ends with a dot or a space (Windows drops these); or the name of
-# a script before the route (as PHP servers accept).
+# This matches such a path after it was decoded. The path contains one of these: a percent sign; a
+# semicolon (Java servers drop the parameters after it); a backslash (a slash to some servers);
+# invalid UTF-8; an empty segment; a segment that ends with a dot or a space (Windows drops these);
+# or the name of a script before the route (as PHP servers accept).
 _AMBIGUOUS_PATH_PATTERN: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
@@ -188,13 +194,14 @@ class UploadRules:
     """Which requests a middleware checks, and what happens to held uploads.
 
     Args:
-        paths: the paths of uploads, each with all paths below it, in upper or lower case; "/" means
-            every path. A path that servers may parse differently counts as a path of uploads.
+        paths: the paths of uploads, each with all paths below it; upper and lower case count as the
+            same, and "/" means every path. A path that servers may parse differently counts as a
+            path of uploads.
         on_hold: what to do with an upload that is held because it matches a claim. "publish" (the
             default, for applications that cannot keep an upload back): the application receives the
             upload, and the gate lists it as published until a reviewer has decided. "header": the
-            application receives it, and must withhold it until it is released. With both, an upload
-            is not refused until a reviewer has confirmed the claim. An upload that could not be
+            application receives it, and must withhold it until it is released. With either value,
+            such an upload is refused only once the claim is confirmed. An upload that could not be
             checked is refused with "publish"; with "header", the application receives it and must
             withhold it.
 
@@ -221,9 +228,9 @@ class UploadRules:
 
         Args:
             method: GET, POST, ...
-            path: the path as decoded by the calling server.
-            untrusted_target: the path as sent, if that server provides it, since an application
-                behind it may decode it differently.
+            path: the path as the server decoded it.
+            untrusted_target: the path as it was sent, if the server provides it, since an
+                application behind the server may decode it differently.
         """
         if method.upper() not in _UPLOAD_METHODS:
             return False
@@ -247,7 +254,7 @@ def make_rules(paths: Iterable[str], on_hold: str) -> UploadRules:
 
 
 def body_bytes_limit(upload_bytes_max: int) -> int:
-    """Return how many bytes of a body are kept in memory until the gate has answered."""
+    """Return how many bytes of a body may be kept in memory until the gate has answered."""
     return upload_bytes_max + _FORM_BYTES_BESIDE_FILES_MAX
 
 
@@ -298,7 +305,7 @@ def _is_plain_absolute_path(path: object) -> bool:
 
 
 def _normalize_operator_path(operator_path: str) -> str:
-    """Normalize an operator's path, which may be encoded and have repeated slashes."""
+    """Normalize a path that the operator configured: decode it, and merge repeated slashes."""
     return re.sub("/+", "/", unquote(operator_path))
 
 

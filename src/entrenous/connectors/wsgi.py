@@ -168,8 +168,8 @@ def _decoded_path(environ: Mapping[str, Any]) -> str:
 
 
 def _has_body(environ: Mapping[str, Any]) -> bool:
-    """Return whether the request has a body. Without a length, it has one only if the server marks
-    the end of the body.
+    """Return whether the request has a body. A request without a length has a body only if the
+    server marks the end of the body.
     """
     declared = environ.get("CONTENT_LENGTH", "")
     return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))

@@ -67,7 +67,7 @@ def write_receipt_statement(statement: ReceiptStatement) -> bytes:
     )
 
 
-RECEIPT_PROOF_BYTES_MAX: Final = 8 * 1024  # the longest proofs of the current version take 5.7 kB
+RECEIPT_PROOF_BYTES_MAX: Final = 8 * 1024  # the longest proofs of the current version take 5.6 kB
 
 
 def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:

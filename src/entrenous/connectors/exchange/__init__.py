@@ -1,1 +1,1 @@
-"""Bank exchange over HTTP, with StopNCII, NCMEC and ThreatExchange (docs/spec/exchange.md)."""
+"""Exchange banks of fingerprints with other platforms over HTTP (docs/spec/exchange.md)."""

@@ -125,7 +125,7 @@ def _render_xml(_status: int, message: str) -> tuple[bytes, str]:
 REQUEST_BURST_MAX: Final = 600
 REQUESTS_PER_SECOND: Final = 20
 WRONG_KEYS_PER_MINUTE: Final = 10
-_COUNTED_NAMES_MAX: Final = 10_000  # names; when there are more, all counts are reset
+_COUNTED_NAMES_MAX: Final = 10_000  # when this many names are counted, all counts are reset
 _REQUEST_TIME_RECORD_INTERVAL: Final = timedelta(minutes=1)
 _BODY_ARRIVAL_S_MAX: Final = 60
 
@@ -138,7 +138,10 @@ class _Bucket:
 
 @dataclass(slots=True)
 class TokenBuckets:
-    """A token bucket per name, in memory: ``burst_max`` tokens, refilled with ``per_second``."""
+    """A token bucket per name, in memory.
+
+    A bucket has at most ``burst_max`` tokens, and gets ``per_second`` new tokens each second.
+    """
 
     burst_max: int
     per_second: float

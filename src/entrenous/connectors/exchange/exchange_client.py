@@ -184,7 +184,8 @@ class ExchangeHttp:
         ``path``, with its query, is appended to the base address.
 
         Raises:
-            SourceUnreachable: there is no answer after several attempts.
+            SourceUnreachable: all attempts failed, without an answer or with a status that asks to
+                try again later.
             SourceRefused: the source answered with any other status, such as a redirect.
             BadPage: the answer is too long.
         """
@@ -204,7 +205,11 @@ class ExchangeHttp:
         return self._request(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
 
     def get_next_page(self, untrusted_url: str) -> bytes:
-        """Get the next page that an answer named, if it is on the same server; raises BadPage."""
+        """Return the next page, whose address an answer named.
+
+        Raises BadPage if the address is invalid or on a different server, and the errors of
+        :meth:`get`.
+        """
         try:
             url, own = httpx.URL(untrusted_url), httpx.URL(self.base)
         except httpx.InvalidURL:

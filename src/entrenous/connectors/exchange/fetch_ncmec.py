@@ -27,7 +27,11 @@ _NEXT_ADDRESS_CHARS_MAX: Final = 2000
 
 
 class _RangeCheckpoint(msgspec.Struct, frozen=True):
-    """The range of time that is being read, or, if ``to`` is "", the start of the next range."""
+    """The range of time that is being read, or, if ``to`` is "", the start of the next range.
+
+    ``next`` is the address of the next page in the range, which was received at the time ``asked``.
+    Both are "" at the beginning of a range.
+    """
 
     start: str = _FIRST_RANGE_START
     to: str = ""

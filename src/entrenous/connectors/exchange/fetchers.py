@@ -170,8 +170,8 @@ class ThreatExchangeFetcher:
     """A fetcher for ThreatExchange's API; the checkpoint is the time of the newest update read so
     far.
 
-    Updates are ordered by time. Updates of the last second are read twice. The address of the next
-    page is never stored, since it may contain the token.
+    Updates are ordered by time. The next fetch reads the updates of the checkpoint's second again.
+    The address of the next page is never stored, since it may contain the access token.
     """
 
     web: ExchangeHttp
@@ -249,7 +249,7 @@ _ALWAYS_ENABLED_TIMESTAMP: Final = 1
 
 
 class _NextHint(msgspec.Struct):
-    """The fields that an Entrenous gate adds to a 404."""
+    """The field ``next``, which an Entrenous gate adds to the body of a 404."""
 
     next: Annotated[int, msgspec.Meta(ge=1, le=_CONTENT_NUMBER_MAX)] | msgspec.UnsetType | None = (
         msgspec.UNSET
@@ -268,8 +268,9 @@ class HmaFetcher:
     stale_after: timedelta | None = timedelta(0)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Yield the content of every number. Check first that the bank exists, so that a wrong
-        address does not look like an empty bank.
+        """Yield pages with the contents, in the order of their numbers.
+
+        First check that the bank exists, so that a wrong address does not look like an empty bank.
         """
         self._check_bank()
         number, missing = map(int, (token or "1 0").split(" "))
@@ -294,8 +295,11 @@ class HmaFetcher:
     def _read_content(
         self, number: int, refused: list[str]
     ) -> "tuple[SourceRecord, ...] | MissingContent":
-        """Return the record with this number, in a tuple; an empty tuple if it is malformed or of
-        another bank.
+        """Return the record of the content with this number, in a tuple.
+
+        Return an empty tuple if the content is malformed, of another bank, or without a PDQ hash;
+        return a MissingContent if the answer is 404. The reason for a malformed content is added to
+        ``refused``.
         """
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.get_allowing_404(path, {"include_signals": "true"})
@@ -320,8 +324,8 @@ class HmaFetcher:
         return None if hashed is None else SourceRecord(name, 0, (parse_pdq_hash(hashed),))
 
     def _has_disabling_ended(self, until: object) -> bool:
-        """Return whether a content was switched off only until a time that has passed; 0 means for
-        good.
+        """Return whether ``until``, the end of a content's disabling, has passed; 0 means that the
+        content is disabled for good.
         """
         passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
         return passed and not isinstance(until, bool)
@@ -339,9 +343,10 @@ class MissingContent:
     next: int | None = None
 
     def next_number_and_gap(self, number: int, missing: int) -> tuple[int, int]:
-        """Return the number to read next, and how many are missing in a row by then.
+        """Return the number to read next, and how many numbers are missing in a row by then.
 
-        The number always increases, since otherwise a server could keep us reading forever.
+        If there may be a higher number, the number always increases, since otherwise a server could
+        keep us reading forever. If there is none, the count of missing numbers ends the reading.
         """
         if not self.has_hint or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
@@ -426,10 +431,10 @@ def check_source(source: Source) -> None:
     """Check a new source without contacting it.
 
     Raises:
-        BadSource: its address is not private, or its file is missing.
+        BadSource: its address is neither https nor http to this machine, or its file is missing.
         NoCredentials, CredentialsReadableByOthers, MalformedCredentials: its credentials file
-            cannot be used. The environment is not checked, since it may differ when this is
-            fetched.
+            cannot be used. Credentials in the environment are not checked, since the environment
+            may be different when the source is fetched.
     """
     if source.kind is not SourceKind.FILE:
         parse_exchange_address(source.place)
@@ -444,7 +449,7 @@ def make_fetcher(
     """Return the fetcher for a source, with credentials from ``environment`` or the source's file.
 
     Raises:
-        BadSource: its address is not private.
+        BadSource: its address is neither https nor http to this machine.
         NoCredentials, CredentialsReadableByOthers, MalformedCredentials.
     """
     if source.kind is SourceKind.FILE:

@@ -66,8 +66,8 @@ class VisibleMembers:
 
     @classmethod
     def for_partner(cls, partner: ExchangePartner, exchange: ExchangeServices) -> Self:
-        """Return the numbers and names that ``partner`` may know: those of another partner only if
-        ``partner`` may fetch that one's bank.
+        """Return the numbers and names that ``partner`` may know: another partner is included only
+        if ``partner`` may fetch the bank of that partner's submissions.
         """
         others = {one.submission_bank: one for one in exchange.partners.partners()}
         shown = {bank: others[bank] for bank in partner.banks if bank in others}

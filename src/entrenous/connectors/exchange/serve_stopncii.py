@@ -161,8 +161,8 @@ class _StopNciiApi:
         seen = update_exchange_state(self.exchange)
         if token:
             after, upto = _parse_page_token(token)
-        # A page token does not prove that the client has stored the page before, since it may have
-        # crashed between pages; only a start time proves this.
+        # A page token does not prove that the client has stored the previous page, since it may
+        # have crashed between pages. Only a start time proves this.
         else:
             after, upto = change_number_before(start_s, self.exchange), seen.number
             self.exchange.served.delete_tombstones_read_by(partner, after)
@@ -238,7 +238,7 @@ def _record_json(
 
 
 def _first_cases_live_first(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
-    """Return as many cases as a client can use, those that are still live first."""
+    """Return at most ``_CASES_PER_RECORD_MAX`` cases, those that still match uploads first."""
     return sorted(cases, key=lambda case: case.state not in MATCHING_STATES)[:_CASES_PER_RECORD_MAX]
 
 
@@ -247,8 +247,8 @@ def _feedbacks_json(
 ) -> list[dict[str, Any]]:
     """Return the feedback on a hash as JSON.
 
-    For a hash whose claims have all ended, this is only our own feedback against it, since the
-    client reads nothing else (3.3).
+    If all claims on the hash have ended, this is only our own feedback against the hash, since the
+    public client reads nothing else (docs/spec/exchange.md, 3.3).
     """
     if not one.is_live:
         tag = "withdrawn" if one.is_withdrawn else "suspended"

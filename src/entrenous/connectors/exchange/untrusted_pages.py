@@ -163,8 +163,8 @@ def parse_pdq_hash(untrusted_hex: object) -> bytes:
 
 
 def parse_whole_number(untrusted: object) -> int:
-    """Parse a time in seconds or a counter: an integer from 0 to 2**53, given as a number or as a
-    string of digits; raises BadSourceRecord.
+    """Parse a time in seconds or a counter: an integer from 0 to 2**53 - 1, given as a number or as
+    a string of digits; raises BadSourceRecord.
     """
     number = untrusted
     if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():
