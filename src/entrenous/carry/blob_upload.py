@@ -135,7 +135,7 @@ async def find_upload_progress(blob: BlobId, token: Secret, relay: Relay) -> tup
     Only the blob's uploader, who has the withdraw token, may ask.
 
     Raises:
-        NoSuchBlob: the relay knows neither the blob nor an upload of it, or it has expired.
+        NoSuchBlob: the relay has no blob and no upload with this id, or only an expired one.
         WrongToken: this is not its withdraw token.
     """
     present = now(relay)

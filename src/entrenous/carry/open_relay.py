@@ -56,8 +56,8 @@ def open_relay(
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
-        BrokenDatabase: the database in the folder is damaged, which is checked only after a disk
-            error, also one inside the block.
+        BrokenDatabase: the disk failed (when opening, or inside the block), and the database in the
+            folder is damaged.
         DatabaseAway: the ``database`` cannot be reached.
         BadDatabaseAddress: the address in ``database`` cannot be parsed.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.

@@ -115,10 +115,11 @@ class RowStore(Protocol):
         """
 
     async def overwrite_deleted(self) -> None:
-        """Remove what is left of deleted rows from the database's files, as far as it can do that.
+        """Remove what is left of deleted rows from the database's files, as far as possible.
 
-        SQLite rewrites its file without them (a large file only once an hour). PostgreSQL only
-        marks their space as free; their bytes remain until new rows are written there.
+        SQLite rewrites its file without deleted rows (a large file only once an hour). PostgreSQL
+        only marks the space of deleted rows as free for reuse; the bytes remain until new rows are
+        written there.
 
         Raises:
             DiskFull, DiskFailed, DatabaseAway: bytes of deleted rows may remain; a later call tries
@@ -234,7 +235,7 @@ _ONLY_ROW_KEY: Final = 1  # the key of a table's only row
 
 
 def last_sweep(view: RowView) -> ClockMark | None:
-    """Return the clock mark, with the time of the last sweep; None before the first sweep."""
+    """Return the stored clock mark: when a relay last swept, to the hour; None if none ever did."""
     stored = view.get(StoredSweep, _ONLY_ROW_KEY)
     return ClockMark(stored.swept_at, stored.odd_at, stored.odd_s) if stored else None
 

@@ -20,7 +20,7 @@ from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _IN_TRANSIT_PERIOD: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS_MAX)
 _TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
-_NEVER_POSTED_DIGEST: Final = b""  # the digest of an envelope that was not posted yet
+_NEVER_POSTED_DIGEST: Final = b""  # the digest of an envelope that was withdrawn before its post
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:

@@ -1,7 +1,7 @@
 """Blobs as files in one folder, complete or still growing.
 
-Two classes for other blob stores are here too: adaptive read sizes, which every store uses, and
-exclusive uploads, which the store in an S3 bucket uses.
+Two more classes are here: adaptive read sizes, which every blob store uses, and exclusive uploads,
+which the store in an S3 bucket uses.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ class ExclusiveUploads:
 
     @contextmanager
     def reserve(self, name: str, owner: bytes) -> Iterator[None]:
-        """Reserve the name inside the block; raises TooMany if it is taken or there are too many
-        uploads.
+        """Reserve the name while the block runs; raises TooMany if the name is taken, or if there
+        are too many uploads.
         """
         full = len(self._names) >= self._uploads_max or self._owned[owner] >= self._per_owner_max
         if full or name in self._names:

@@ -1,5 +1,5 @@
-"""The unit of work of a group of requests, which reads each row at most once, and usually writes
-changed rows only at the end.
+"""A unit of work for a group of requests: each row is read at most once, and changed rows are
+usually written only at the end.
 
 Rows that the requests will probably read are prefetched; similar reads of all requests are merged
 into one query.
@@ -52,7 +52,7 @@ def is_row(value: Any) -> bool:
 
 
 def matches_fields(row: Any, names: tuple[str, ...], values: Key) -> bool:
-    """Return whether ``row`` is a row whose fields equal these."""
+    """Return whether ``row`` is a row whose fields ``names`` equal ``values``."""
     return is_row(row) and values_of(names, row) == values
 
 
@@ -185,7 +185,7 @@ class UnitOfWork:
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
-        """Call the hints, and read whatever they ask for that is not cached, all together.
+        """Call the hints, then read together everything that they ask for and that is not cached.
 
         Call this before any work starts.
         """
