@@ -200,8 +200,8 @@ class LimitedConnections(ServerState):
         self.make_room: Callable[[], bool] = lambda: False
 
     def admit(self, newcomer: LimitedProtocol) -> bool:
-        """Return whether a new connection may stay, after ending the longest waiting ones if
-        necessary.
+        """Return whether a new connection may stay. If there are too many connections, first close
+        those that have waited longest for a request.
 
         If no connection is waiting for a request, the application is asked to end a request that
         waits for an event.

@@ -30,7 +30,7 @@ _BIND_ERROR_WORDS: Final = {
 
 
 def is_writable(folder: Path) -> bool:
-    """Return whether this account can write a file there and sync it to the disk."""
+    """Return whether this account can write a file in the folder and sync it to the disk."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"entrenous")

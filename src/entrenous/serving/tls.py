@@ -74,9 +74,8 @@ def install_sighup_handler(server: uvicorn.Server, certificate: TlsCertificate |
 
     If the new certificate cannot be used, the old one is kept, and an error is logged.
 
-    Without a certificate, SIGHUP stops a server that was started in a terminal, as SIGTERM does. A
-    server that is a service ignores SIGHUP, and so does a server without a certificate that was
-    started with SIGHUP ignored (nohup).
+    If there is no certificate, SIGHUP stops a server that was started in a terminal, as SIGTERM
+    does; a server that runs as a service or under nohup ignores SIGHUP.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return

@@ -11,7 +11,7 @@ from entrenous.base.errors import Malformed
 
 ReadT = TypeVar("ReadT")
 DEPTH_MAX: Final = 8
-_UINT_MAX: Final = 2**63 - 1  # fits the integer type of every language and every database
+_UINT_MAX: Final = 2**63 - 1  # fits into a signed 64-bit integer, the usual type in databases
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
 _NULL_BYTE: Final = 0xF6
 

@@ -52,7 +52,7 @@ def credential_headers(source: Source, environment: Mapping[str, str]) -> dict[s
     """Return the headers with a source's credentials.
 
     Raises:
-        NoCredentials: there are none.
+        NoCredentials: there are none, and this kind of source needs credentials.
         MalformedCredentials: they are not in the form of this kind of source.
         CredentialsReadableByOthers: other accounts can read the file.
     """
@@ -137,8 +137,8 @@ _REQUEST_TIMEOUT: Final = httpx.Timeout(60, connect=10)
 def new_exchange_client() -> httpx.Client:
     """Return a client for TLS 1.2 or newer, without redirects and proxies.
 
-    httpx logs every URL. Some exchanges put cursors that give access into their URLs, so the log of
-    httpx is restricted to warnings.
+    httpx logs every URL. The URLs of some exchanges contain cursors that give access to data, so
+    the log of httpx is restricted to warnings.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
     context = httpx.create_ssl_context(trust_env=False)

@@ -335,8 +335,8 @@ class HmaFetcher:
 class MissingContent:
     """There is no content with this number.
 
-    ``has_hint`` says whether the server named the ``next`` number that exists; None means that
-    there is no higher one.
+    ``has_hint`` says whether the server gave a hint: ``next`` is then the next number that has a
+    content, or None if there is no higher one.
     """
 
     has_hint: bool = False
@@ -370,8 +370,8 @@ def _problem_reason(problem: Exception) -> str:
     return str(problem) if isinstance(problem, BadSourceRecord) else "it is not JSON"
 
 
-_LINES_PER_PAGE: Final = 1000  # lines per page
-_LINE_BYTES_MAX: Final = 4096  # bytes
+_LINES_PER_PAGE: Final = 1000
+_LINE_BYTES_MAX: Final = 4096
 # Type and hash, as Meta's command ``tx`` writes them.
 _TYPE_AND_HASH_PATTERN: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
 

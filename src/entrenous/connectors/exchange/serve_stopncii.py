@@ -149,7 +149,7 @@ class _StopNciiApi:
         return JSONResponse({"count": len(hashes)}, headers=PRIVATE_HEADERS)
 
     async def _partner(self, request: Request) -> ExchangePartner:
-        """Authenticate; both headers must contain the key of the same partner."""
+        """Authenticate the partner, whose key must be in both headers."""
         shown = request.headers.get("ocp-apim-subscription-key", "")
         if Secret(shown.encode()) != Secret(request.headers.get("x-functions-key", "").encode()):
             raise WrongKey

@@ -96,9 +96,9 @@ class _TreeBuilder:
 
 
 RawT = TypeVar("RawT")
-_RECORD_ID_CHARS_MAX: Final = 200  # characters
+_RECORD_ID_CHARS_MAX: Final = 200
 _WHOLE_NUMBER_LIMIT: Final = 2**53
-_RECORDS_PER_PAGE_MAX: Final = 20_000  # per page
+_RECORDS_PER_PAGE_MAX: Final = 20_000
 
 
 class BadSourceRecord(Exception):
@@ -155,7 +155,7 @@ def require_object(untrusted: object) -> dict[str, Any]:
 
 
 def parse_pdq_hash(untrusted_hex: object) -> bytes:
-    """Parse a PDQ hash of 32 bytes; raises BadSourceRecord."""
+    """Parse a PDQ hash of 64 hexadecimal digits (32 bytes); raises BadSourceRecord."""
     text = untrusted_hex.strip().lower() if isinstance(untrusted_hex, str) else ""
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
         raise BadSourceRecord("its hash is not 64 hexadecimal digits")
