@@ -22,7 +22,7 @@ _HEAD_PATTERN: Final = re.compile(
 # a request with a longer head (first line and headers) is left to uvicorn's parser
 _HEAD_BYTES_MAX: Final = 8192
 _CONTENT_LENGTH_DIGITS_MAX: Final = 9
-# bytes that are kept if they arrive before the previous request is answered
+# reading pauses when more bytes than this have arrived before the previous request is answered
 _PENDING_BYTES_MAX: Final = 65536
 _UNSUPPORTED_HEADERS: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
 _CLOSE_HEADER: Final = (b"connection", b"close")

@@ -242,9 +242,9 @@ class LimitedConnections(ServerState):
 
 
 class LimitedServer(uvicorn.Server):
-    """A server with as many connections as the limit on open files allows.
+    """A server with at most 4,096 connections, or fewer if the limit on open files requires that.
 
-    Every second it closes the connections that exceed a limit.
+    Every second the server closes the connections that exceed a limit.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
