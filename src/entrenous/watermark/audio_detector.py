@@ -1,8 +1,8 @@
 """Measure how strongly a found sound shows the mark of a sent sound, after alignment.
 
 A tile is a small part of a sound in time and frequency; a chip is the sign by which a mark changes
-a tile's loudness. The evidence comes from two estimates of each tile's loudness, and a score is a
-sum of evidence.
+a tile's loudness. The evidence comes from two estimates of how much each tile's loudness changed. A
+copy's score is the sum of its chips, each multiplied by the evidence for that chip.
 """
 
 from collections.abc import Iterable, Sequence
@@ -126,7 +126,7 @@ def _sum_frames_per_cell(bands: NDArray[np.float32]) -> NDArray[np.float64]:
 def _fit_echoes(
     shifted: NDArray[np.float64], found: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the non-negative weights of the echoes and of the noise floor.
+    """Return the non-negative weights of the echoes and of the noise floor, and the expected power.
 
     The noise floor is the last column of ``shifted``. A power may be wrong by as much as its own
     size, so errors are measured relative to the expected power.
@@ -326,7 +326,10 @@ def prepare_found_sound(samples: NDArray[np.float32], rate_hz: int) -> FoundSoun
 def detect_mark_at_best_place(
     found: FoundSound, prepared: PreparedSound, places: Sequence[SoundPlace]
 ) -> SoundEvidence | None:
-    """Align at the best of the places where contours match, and detect there."""
+    """Align at the best of the places where contours match, and detect the mark there.
+
+    Returns: None if the sounds cannot be aligned, or if the found sound covers too few tiles.
+    """
     path = find_time_path(found.samples, prepared.mono, places)
     if path is None:
         return None
@@ -363,7 +366,8 @@ def _evidence_on_path(
 
 
 def _covered_tile_range(path: TimePath, length: int, tiles: int) -> tuple[int, int]:
-    """Return the first tile that lies inside the found sound, and the number of such tiles.
+    """Return the first tile that lies inside the found sound, and the number of tiles from it to
+    the last such tile.
 
     A tile lies inside if all its frame centres do.
     """
@@ -412,9 +416,10 @@ def _relative_volume(
 ) -> NDArray[np.float32]:
     """Return the slowly changing volume (frames,) of the found sound relative to the sent one.
 
-    The loudness of one sound is regressed on the loudness of the other; loudness is power to the
-    0.3 (Stevens 1955). Bands are weighted by their correlation, so that noise and coding artefacts
-    have little effect on the result.
+    The arguments are powers (tiles, BANDS); the result is a factor of amplitudes. The loudness of
+    the found sound is regressed on the loudness of the sent one; loudness is power to the 0.3
+    (Stevens 1955), relative to the band's mean. Bands are weighted by their correlation, so that
+    noise and coding artefacts have little effect on the result.
     """
     sent_power = (sent / (sent.mean(0) + _DIVISION_EPSILON)) ** _LOUDNESS_EXPONENT
     found_power = (aligned / (aligned.mean(0) + _DIVISION_EPSILON)) ** _LOUDNESS_EXPONENT

@@ -204,8 +204,9 @@ def _correlations_at_offsets(
     """Return the correlations of a piece with the sent contour at all offsets.
 
     With n = ``len(piece)``, entry n - 1 + k is the correlation with the part of the sent contour
-    that begins at step ``k``. A correlation is divided by the norms of the overlapping parts, or by
-    half the piece's norm if that is larger.
+    that begins at step ``k``. A correlation is divided by the norm of the piece, and by the norm of
+    the part of the sent contour that it overlaps. The square of the second norm counts as at least
+    half of its average for a whole piece, so that a short overlap does not correlate too well.
     """
     size, length = len(piece), len(sent)
     points = next_fast_len(size + length - 1, real=True)

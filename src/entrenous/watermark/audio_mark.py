@@ -240,8 +240,8 @@ def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     square = uniform_filter1d(decibels**2, _NEIGHBOURHOOD_TILES, axis=0, mode="nearest")
     spread = np.sqrt(np.maximum(square - mean**2, 0.0))
     variation = np.minimum(spread / _FULL_STRENGTH_VARIATION_DB, 1.0)
-    # A tile has TILE_FRAMES Hann windows; the power of each is 3/8 WINDOW^2 / 2 for a full-scale
-    # tone.
+    # A tile has TILE_FRAMES Hann windows; the power of each is 3/8 WINDOW_SAMPLES^2 / 2 for a tone
+    # whose mean square is 1.
     audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW_SAMPLES**2
     strength: NDArray[np.float32] = (
         MARK_STRENGTH
@@ -287,9 +287,10 @@ def _channel_mark(
 def amplitude_changes(
     tile_changes: NDArray[np.float32], first: int, count: int
 ) -> NDArray[np.float32]:
-    """Return the relative changes of amplitude (count, BINS) for chips (tiles, BANDS).
+    """Return the relative changes of amplitude (count, BINS) in the frames from ``first`` on.
 
-    The edges of tiles are smoothed.
+    ``tile_changes`` (tiles, BANDS) is the change of each tile: its chip times its strength. The
+    edges of tiles are smoothed.
     """
     low = max(first // TILE_FRAMES - 1, 0)
     high = min((first + count) // TILE_FRAMES + 1, len(tile_changes))

@@ -83,8 +83,8 @@ _JITTER_SAMPLES_MAX: Final = 16.0
 # the same for a changed tempo with preserved pitch, which shifts pieces of the sound: 25 ms
 _JITTER_SAMPLES_MAX_PITCH_KEPT: Final = 400.0
 _UNCHANGED_TEMPO_TOLERANCE: Final = 0.015
-# weight of the hypothesis of unchanged speed; recording a played sound blurs the difference between
-# it and others
+# weight of the hypothesis of unchanged speed; if a played sound was recorded, the hypotheses differ
+# little
 _UNCHANGED_SPEED_WEIGHT: Final = 1.3
 _POOL_DECAY: Final = 0.8
 # knots that deviate by at most this many samples are on a straight line
@@ -289,7 +289,7 @@ class _Tracker:
 
 
 def _path_from_knots(knots: NDArray[np.float64], line: _LineHypothesis) -> TimePath | None:
-    """Return the knots in order, without outliers."""
+    """Return the path through the knots without outliers; None if fewer than two knots are left."""
     if len(knots) < 2:
         return None
     found, sent = knots.T

@@ -130,7 +130,7 @@ def _chroma_gains(
     columns = np.stack([np.ones_like(r), r, b])
     normal = columns @ columns.T + np.diag(
         [1e-9, y.size, y.size]
-    )  # the limit makes this solvable for a grey picture too
+    )  # the second term makes this solvable for a grey picture too
     _, red_gain, blue_gain = np.linalg.solve(normal, columns @ y)
     return np.float32(red_gain), np.float32(blue_gain)
 
@@ -184,7 +184,9 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
 
 
 def _ring_gains(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
-    """Return one gain per ring; a ring without power in the sent picture gets the gain below it."""
+    """Return one gain per ring. A ring without power in the sent picture gets the gain of the ring
+    below it.
+    """
     cross = np.bincount(ring, found * sent, _RING_COUNT)
     power = np.bincount(ring, sent * sent, _RING_COUNT)
     prior = _EMPTY_RING_POWER * np.bincount(ring, minlength=_RING_COUNT) + 1e-9
@@ -233,8 +235,8 @@ _PIXEL_COVERED_SHARE_MIN: Final = 0.98
 class OctaveEvidence:
     """The evidence of a leak in one octave of detail.
 
-    ``rho`` is gain x residual / variance at each pixel. On average, a mark m adds ``response`` x m
-    to it.
+    ``rho`` is strength x residual / variance at each pixel, where the strength is the share of a
+    mark that the leak has kept. On average, a mark m adds ``response`` x m to ``rho``.
     """
 
     rho: Plane

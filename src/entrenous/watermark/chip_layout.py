@@ -90,9 +90,9 @@ def key_stream_bytes(width_px: int, height_px: int) -> int:
 
 
 def dither_stream_bytes(width_px: int, height_px: int) -> int:
-    """Return the length in bytes of the dither stream, which has one byte per pixel.
+    """Return the length in bytes of a picture's dither stream, which has one byte per pixel.
 
-    All copies of a message share it.
+    All copies of the picture in one message share the stream.
     """
     return width_px * height_px
 

@@ -27,7 +27,7 @@ _BAND_GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
 _CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many belongs to the pilot
 _PSNR_DB_MIN: Final = 47.0
 _LIMITED_RANGE_SHARE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
-# the dither has this many steps in a grey level
+# a mark in grey levels from 0 to 255 is multiplied by this, to get 256ths of a limited-range level
 _DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE_SHARE)
 _BLACK_LUMA: Final = np.float32(16.0)
 _NO_MOTION: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -69,8 +69,8 @@ class ClipLayout:
 
         Args:
             copy_stream: ``node_key_stream_bytes`` uniform bytes, unique to this copy and node.
-            pilot_stream: the same for the pilot. Its score shows which bands have survived, without
-                the key of any copy.
+            pilot_stream: as many bytes, which are used for the pilot's chips. The pilot's score
+                shows which bands have survived, without the key of any copy.
         """
         signs = chips_of_stream(copy_stream, self.plan.chip_count)
         signs[::_CHIPS_PER_PILOT_CHIP] = chips_of_stream(pilot_stream, self.plan.chip_count)[
@@ -97,7 +97,7 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
 
 
 def node_key_stream_bytes(clip: ClipLayout) -> int:
-    """Return the length of one node's key stream."""
+    """Return the length of one node's key stream in bytes."""
     return -(-clip.plan.chip_count // 8)
 
 
@@ -112,7 +112,9 @@ def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
 
 
 def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
-    """Return a frame's limited-range luma (H, W) at the working size, in grey levels 0 to 255."""
+    """Convert a frame's limited-range luma (H, W) to grey levels from 0 to 255, at the working
+    size.
+    """
     small = luma
     if (luma.shape[1], luma.shape[0]) != clip.working_size:
         small = np.asarray(
@@ -126,7 +128,7 @@ def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
 
     The factor is computed as in pictures, except that there is one plane for all bands: the
     geometric mean of the masks of the two finest octaves. So a copy costs only one product per
-    frame.
+    frame. The factor is lowered if the expected PSNR would be below 47 dB.
     """
     fine, coarse = band_masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)

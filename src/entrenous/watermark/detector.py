@@ -324,8 +324,8 @@ def _chip_weights(
 ) -> NDArray[np.float32]:
     """Return a weight for each chip.
 
-    It is z divided by the norm of the band's evidence, if the pilot scores z standard deviations in
-    that band.
+    If the pilot scores z standard deviations in a band, the weight of the band's chips is
+    (max(z, 0) + ``_PILOT_SCORE_PRIOR``) divided by the norm of the band's evidence.
     """
     weights = np.zeros(layout.plan.chip_count, np.float32)
     shared = ~layout.copy_chip_mask

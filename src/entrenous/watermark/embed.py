@@ -127,7 +127,7 @@ def _cubic_kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
 _PSNR_DB_AT_600_PX: Final = 43.8
 _PSNR_DB_PER_OCTAVE: Final = 1.1
 _PSNR_DB_RANGE: Final = (43.2, 46.6)
-_SAMPLE_PIXELS: Final = 200_000  # the cap is measured with this many pixels
+_SAMPLE_PIXELS: Final = 200_000  # the expected PSNR is computed from about this many pixels
 # this is no secret: trial chips are used for measuring and mark no copy
 _TRIAL_SEED: Final = b"entrenous/mark/trial"
 
@@ -158,9 +158,9 @@ class PreparedPicture:
 def prepare_picture(pixels_rgb: Pixels) -> PreparedPicture:
     """Measure a picture once, before its copies are marked or a leak of it is traced.
 
-    The PSNR of a copy stays above 43.8 dB at 600 px; this limit rises by 1.1 dB per octave, up to
-    46.6 dB. A smooth picture gets the floor amplitude, and its PSNR is far above the limit
-    (docs/spec/mark.md, section 5).
+    The expected PSNR of a copy is at least 43.8 dB if the longest side is 600 px. This limit rises
+    by 1.1 dB for each doubling of that side, and is kept within 43.2 and 46.6 dB. A smooth picture
+    gets the floor amplitude, and its PSNR is far above the limit (docs/spec/mark.md, section 5).
 
     Args:
         pixels_rgb: (H, W, 3) uint8, which is neither copied nor changed.
@@ -194,7 +194,7 @@ def trial_chips(plan: ChipLayout) -> Plane:
 
 
 def _strength_cap(trial: Plane, psnr_db: float) -> float:
-    """Return the largest factor, at most 1, that keeps the expected error below the cap."""
+    """Return the largest factor, at most 1, with an expected PSNR of ``psnr_db`` or more."""
     allowed = 255.0**2 / 10.0 ** (psnr_db / 10.0)
     sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE_PIXELS)])
     low, high = 0.0, 1.0
@@ -261,7 +261,7 @@ def _add_saturating(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels:
     """Add the same step to red, green and blue with saturation.
 
     Positive steps are added first, then negative ones. All steps fit in a signed byte, since masks
-    are at most 6 grey levels per band (docs/spec/mark.md, section 5).
+    are at most 7.2 grey levels per band (docs/spec/mark.md, section 5).
     """
     middle = np.full(steps.shape, _SIGN_BIT, np.uint8)
     shifted = steps.astype(np.uint8)
@@ -281,13 +281,14 @@ def embed_mark(prepared: PreparedPicture, copy_stream: bytes, dither_stream: byt
     """Return the picture with one copy's mark added to its luma, (H, W, 3) uint8.
 
     The same integer is added to red, green and blue: the mark plus a uniform dither, rounded down.
-    All copies of a message share the dither, so that averaging copies does not round their marks
-    away (docs/spec/mark.md, section 4).
+    All copies of a picture in one message share the dither, so that averaging copies does not round
+    their marks away (docs/spec/mark.md, section 4).
 
     Args:
         prepared: the picture.
         copy_stream: ``key_stream_bytes`` uniform bytes, unique to this copy.
-        dither_stream: ``dither_stream_bytes`` uniform bytes, unique to this message.
+        dither_stream: ``dither_stream_bytes`` uniform bytes, unique to this picture in this
+            message.
 
     Raises:
         ValueError: a stream is too short.

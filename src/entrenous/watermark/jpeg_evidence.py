@@ -150,8 +150,8 @@ def rounding_intervals(
 def initial_model(observed: RoundingIntervals, sent: Planes, trial: Planes) -> CoefficientModel:
     """Return the initial model of the coefficients.
 
-    The variance is the sum of the mark's power, the rounding variance, and the mean square of how
-    far coefficients are outside their intervals.
+    The variance is the sum of 1.5 times the mark's power, the rounding variance, and twice the mean
+    square of how far coefficients are outside their intervals.
     """
     mark = regularised_local_mean(trial * trial)
     spread = (
@@ -281,7 +281,7 @@ def coefficient_evidence_per_pixel(
         sent_rgb: the sent picture warped to the leak's grid.
         covered: (h, w), the pixels that ``sent_rgb`` covers; elsewhere there is no evidence.
         table: the leak's luma quantisation table, 64 numbers in natural order (ITU-T T.81).
-        trial: ``Prepared.trial`` warped to the leak's grid.
+        trial: ``PreparedPicture.trial_pattern`` warped to the leak's grid.
     """
     evidence = np.zeros((*covered.shape, 1 if trial is None else 2), np.float32)
     box = _blocks_around(covered)
@@ -368,7 +368,7 @@ def _coefficient_evidence_and_signal(
 ) -> Planes:
     """Return the evidence, and what the ``remaining`` mark would add to it.
 
-    ``remaining`` went through the same changes as the leak.
+    ``remaining`` is the trial mark after the changes that the leak has undergone.
     """
     model = raise_low_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
     force = score_function(observed, sent, model) * model.gain

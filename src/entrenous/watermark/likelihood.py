@@ -51,7 +51,11 @@ _EXPONENT_MAX: Final = 700.0  # exp() of this is far above LIKELIHOOD_RATIO_MAX,
 
 
 def likelihood_ratio(score: float) -> float:
-    """Return the likelihood ratio for one copy's score, in [1/2, LIKELIHOOD_RATIO_MAX].
+    """Return how many times likelier a score is if the copy leaked than if it is innocent.
+
+    If the copy leaked, its mark survived with the probability ``SURVIVAL_PRIOR``. The expected
+    score t of a mark that survived is 1, 2, .. ``STRENGTH_MAX``, with weights 1 / t. The result is
+    in [1/2, LIKELIHOOD_RATIO_MAX].
 
     Args:
         score: in standard deviations of an innocent copy's score.

@@ -1,4 +1,4 @@
-"""Weigh the scores of all copies into a verdict, with a bound on false accusation.
+"""Compute a verdict from the scores of all copies, with a bound on false accusation.
 
 The specification is docs/spec/mark.md. A verdict is about copies, never about what people did.
 """
@@ -71,12 +71,13 @@ class MatchedSpan:
 class Verdict:
     """An answer to "whose copy is this?".
 
-    ``named`` is ordered from most to least likely, and empty if ``finding`` is ``NOBODY``.
-    ``chance`` maps every compared recipient to a probability in [0, 1]: that the best of all
-    compared copies would score at least as high as this recipient's copy if all of them were
-    innocent. A small probability means that this copy stands out. ``score`` is in standard
-    deviations of an innocent copy's score. ``likelihood_ratio`` says how many times better the
-    evidence is explained if this copy leaked than if it did not.
+    ``named`` is ordered by the round that named the copies, and in each round from most to least
+    likely. It is empty if ``finding`` is ``NOBODY``. ``chance`` maps every compared recipient to a
+    probability in [0, 1]: that the best of all compared copies would score at least as high as this
+    recipient's copy if all of them were innocent. In :func:`name_in_rounds`, this probability is
+    multiplied by a factor for the round. A small probability means that this copy stands out.
+    ``score`` is in standard deviations of an innocent copy's score. ``likelihood_ratio`` says how
+    many times better the evidence is explained if this copy leaked than if it did not.
     """
 
     finding: Finding
@@ -99,12 +100,12 @@ class FurtherMessageVerdict:
 class Trace:
     """The verdict on one found file, recorded so that a case can be opened from it.
 
-    ``message`` and ``warp`` are None if the file matches no picture that was sent from here.
-    ``span`` is set for a clip, a sound, or a frame of a clip. ``compared`` is the number of copies
-    that the chances are corrected for; it is 0 in traces older than this field. ``others`` are
-    further messages with named copies, as in a collage, or if copies of two messages were merged.
-    ``lost`` are messages that could not be compared because their files are missing or damaged; the
-    trace says nothing about their copies.
+    ``message`` is None if the file matches nothing that was sent from here. ``warp`` is None then,
+    and for a sound. ``span`` is set for a clip, a sound, or a frame of a clip. ``compared`` is the
+    number of copies that the chances are corrected for; it is 0 in traces older than this field.
+    ``others`` are further messages with named copies, as in a collage, or if copies of two messages
+    were merged. ``lost`` are messages that could not be compared because their files are missing or
+    damaged; the trace says nothing about their copies.
     """
 
     number: int

@@ -108,7 +108,9 @@ def _band_gains(bands: int) -> tuple[float, ...]:
 
 
 def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
-    """Return the highest floor with enough SSIM; above 0.4, the PSNR must be enough too."""
+    """Return the highest floor, from 0.2 to 0.6, with enough SSIM; above 0.4, the PSNR must be
+    enough too. If even 0.2 is not low enough, return 0.2.
+    """
     contrast = _local_variance_for_ssim(luma)[::_SAMPLING_STEP_PX, ::_SAMPLING_STEP_PX]
     sampled = [
         one.subsampled(max(1, _SAMPLING_STEP_PX >> level)) for level, one in enumerate(octaves)
@@ -173,10 +175,11 @@ _NEIGHBOURHOOD: Final = np.ones((3, 3), np.uint8)
 def zero_in_flat_areas(
     masks: Sequence[Plane], pixels_rgb: Pixels, working: Shape
 ) -> tuple[Plane, ...]:
-    """Set masks to 0 in flat areas, and near them, so that no pixel of a flat area is changed.
+    """Set masks to 0 in flat areas, and near them, so that pixels of flat areas are not changed.
 
-    The masks are returned unchanged if the picture has no flat areas. They are unchanged too if it
-    is entirely flat, because its copies must still differ.
+    If the mark of a large picture is enlarged, a few of these pixels still change by one grey
+    level. The masks are returned unchanged if the picture has no flat areas. They are unchanged too
+    if no mark would be left, because copies must differ.
 
     Args:
         masks: one per band, finest first, each at its level's size.
@@ -259,7 +262,8 @@ class _VisibilityAtScale:
 def reduce_where_visible(
     strongest: Sequence[Plane], pixels_rgb: Pixels, trial: Plane
 ) -> tuple[Plane, ...]:
-    """Lower the masks in smooth places, as far as is needed to make the mark invisible.
+    """Lower the masks in smooth places, until the mark's visibility is at most ``_VISIBILITY_MAX``
+    or the reduction is ``_REDUCTION_MAX``.
 
     Args:
         strongest: one mask per band, finest first, each at its level's size.
@@ -317,7 +321,7 @@ def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Visibil
 
 
 def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
-    """Return the lightness Y of the colour space XYB, which the eye perceives uniformly.
+    """Return the lightness Y of the colour space XYB, in which equal differences look about equal.
 
     It is the mean of the cube roots of two cone responses.
     """

@@ -53,7 +53,10 @@ Box = tuple[float, float, float, float]
 def fit_lens_to_matches(
     pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: Size
 ) -> Pose | None:
-    """Fit a homography and a lens to matched points, most of which are right."""
+    """Fit a homography and a lens to matched points, most of which are right.
+
+    Returns: None if the equations have no finite solution. Without points, the lens has no effect.
+    """
     lens = Lens(((found[0] - 1) / 2, (found[1] - 1) / 2), float(np.hypot(*found)) / 2)
     pose = Pose(pose.homography, None, lens)
     if len(at_sent) == 0:
@@ -132,7 +135,9 @@ def _lattice_step(
     stiff: NDArray[np.float64],
     step_px_max: float = _STEP_PX_MAX,
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the change of the lattice, and the largest displacement of a block that it causes."""
+    """Return the change of the lattice, limited so that it displaces no block by more than
+    ``step_px_max``, and the largest displacement of a block without this limit.
+    """
     rows, columns = offsets.shape[:2]
     along_x = b_spline_weights(flow.centres[:, 0], box[0], box[2], columns - 3)
     along_y = b_spline_weights(flow.centres[:, 1], box[1], box[3], rows - 3)
@@ -208,7 +213,7 @@ def _bending_energy_matrix(rows: int, columns: int) -> NDArray[np.float64]:
 def _resampled_lattice(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.float64]:
     """Fit the same deformation with a different number of spans, by least squares.
 
-    The fit is exact if the new spans divide the old ones.
+    The fit is exact if the new numbers of spans are multiples of the old ones.
     """
     rows, columns = spans
     if bend is None:

@@ -48,9 +48,10 @@ class Features:
 def extract_features(
     pixels_rgb: Pixels, *, side_px: int = FEATURE_SIDE_PX_MAX, limit: int = _POINTS_MAX
 ) -> Features:
-    """Return the ``limit`` strongest features of a picture.
+    """Return at most ``limit`` features of a picture, the strongest ones.
 
-    Its longest side is resized to ``side_px`` pixels first.
+    A picture whose longest side has more than ``side_px`` pixels is reduced to ``side_px`` first,
+    and a picture of less than 1,000 pixels is enlarged (see :func:`analysed_side_px`).
     """
     return extract_features_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
 
@@ -157,8 +158,8 @@ def _find_points(grey: Pixels, limit: int) -> DetectedPoints:
     """Return the points with strict thresholds, or with low ones if the strict ones admit few.
 
     In a picture with little detail, the low thresholds are used first. The points that they admit
-    include those that the strict thresholds would admit. Usually these are too few, so no second
-    search is needed.
+    include those that the strict thresholds would admit. Usually the strict thresholds would admit
+    too few points, so no second search is needed.
     """
     calm = limit < _ENOUGH_POINTS or _has_little_detail(grey)
     faint = _run_faint_sift(grey, limit) if calm else None

@@ -23,7 +23,8 @@ from entrenous.watermark.alignment.transforms import (
 )
 
 BLOCK_PX: Final = 8
-_FINE_SIGMA: Final = 1.0  # the detail between this scale and the next is compared
+# detail is compared between the blurs with these two standard deviations in pixels
+_FINE_SIGMA: Final = 1.0
 _COARSE_SIGMA: Final = 3.0
 _WINDOW_PX: Final = 31
 # squared grey levels; even a perfect fit has rounding errors of this variance
@@ -80,7 +81,7 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Displa
 
     Args:
         sent: the sent picture.
-        warped: the found picture's detail, warped onto it.
+        warped: the found picture's detail, warped onto the sent picture.
         inside: 1 where ``warped`` shows the found picture, and 0 elsewhere.
     """
     gain = _local_mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
@@ -258,7 +259,7 @@ def gauss_newton_step(
     step_px_max: float = _STEP_PX_MAX,
     freedom: Freedom | None = None,
 ) -> tuple[Pose, Homography] | None:
-    """Take one step from all blocks.
+    """Take one Gauss-Newton step with the equations of all blocks.
 
     Returns:
         The new pose (homography and lens), and the step itself as a homography; None if the

@@ -67,10 +67,10 @@ class Registration:
     """The alignment of a found picture with a sent one, and its reliability.
 
     ``pose`` is the complete mapping, with a lens and a bend if there are any; ``warp`` describes
-    the homography that is nearest to it. ``inliers`` is the number of agreeing matches, or 0 if it
-    was found without features. ``misfit`` is 0 if both pictures have the same fine detail, and 1 if
-    none of it agrees. ``error_px`` is the standard error of a position in found pixels; it is 0 if
-    the pixel grids coincide exactly. Sizes are (width, height) in pixels.
+    the homography that is nearest to it. ``inliers`` is the number of agreeing matches, or 0 if the
+    alignment was found without features. ``misfit`` is 0 if both pictures have the same fine
+    detail, and 1 if none of it agrees. ``error_px`` is the standard error of a position in found
+    pixels; it is 0 for an exact mapping (alignment/refine.py). Sizes are (width, height) in pixels.
     """
 
     warp: PictureWarp
@@ -117,7 +117,8 @@ def register(
         sent_rgb: (H, W, 3) uint8.
         sent_features: features of ``sent_rgb``, if they have been computed already.
         thorough: if few points match, try more points and then a search without features, which
-            takes seconds. Otherwise None is returned in a fraction of a second.
+            takes seconds. If it is False, a registration that needs more than the first points is
+            not found, and None is returned in a fraction of a second.
     """
     found, sent_grey = wrap_found_picture(found), to_grey(sent_rgb)
     estimates = estimates_from_features(
@@ -136,7 +137,7 @@ def _starts_without_features(
 ) -> Iterator[_StartingPoint]:
     """Yield starting points, the likeliest and cheapest first.
 
-    The caller asks for the next one only if those before it failed.
+    The caller asks for the next one only if no earlier one gave a result that ends the search.
     """
     for homography in whole_frame_homographies(_width_and_height(sent_grey), found.size):
         yield _start_without_matches(homography, FoundBy.WHOLE_FRAME)
@@ -168,7 +169,7 @@ def _start_without_matches(homography: Homography, found_by: FoundBy) -> _Starti
 def _refine_best(
     found: FoundPictureFeatures, sent_grey: Pixels, starts: Iterator[_StartingPoint]
 ) -> Registration | None:
-    """Refine starting points, and return the result with the least misfit if it is credible."""
+    """Refine starting points, and return the credible result with the least misfit, or None."""
     best: Registration | None = None
     for start in starts:
         certain = start.inliers >= CERTAIN_INLIERS
@@ -188,7 +189,7 @@ def _refine_best(
 
 
 def _may_end_search(candidate: Registration) -> bool:
-    """Return whether to stop trying.
+    """Return whether this result is so good that no further starting point is tried.
 
     A bent result is not good enough, because a bend can hide a bad starting point.
     """
@@ -256,7 +257,8 @@ _FURTHER_SIDES_PX: Final = (1600, 700)
 _DETAIL_SEARCH_SIDE_PX: Final = 2400
 _DETAIL_SEARCH_POINTS: Final = 8000
 _ESTIMATES_MAX: Final = 3
-# a quick comparison uses this many points first; unrelated pictures have 8 to 15 matches
+# a quick search uses only this many points first when it tries the found picture mirrored or
+# inverted; unrelated pictures have 8 to 15 matches
 _QUICK_SAMPLE_POINTS: Final = 600
 _SAMPLE_MATCHES_MIN: Final = 24
 
@@ -269,8 +271,8 @@ def estimates_from_features(
     Args:
         found: the found picture.
         sent: features of the sent one.
-        sent_grey: the sent picture's luma. It permits computing further features, which takes a
-            second; None forbids that.
+        sent_grey: the sent picture's luma. If it is given, and few matches agree, further features
+            are computed from it, which takes a second. None means a quick search.
     """
     estimates: list[HomographyEstimate] = []
     for rough in _estimate_all(found, sent, sent_grey):

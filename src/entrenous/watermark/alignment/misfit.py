@@ -74,7 +74,7 @@ class ScaledPair:
         return pose.resized(*self._scalings())
 
     def from_scaled(self, pose: Pose) -> Pose:
-        """Return the inverse of :meth:`to_scaled`."""
+        """Convert a pose from pixels of this scaled pair to pixels of the full pictures."""
         onto_sent, onto_found = self._scalings()
         return pose.resized(invert_homography(onto_sent), invert_homography(onto_found))
 

@@ -100,7 +100,9 @@ class RefinedPose:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchedStart:
-    """A homography, and the matched points that agree with it, N x 2 each; N may be 0."""
+    """A homography, and the matched points from which it was fitted, N x 2 each; N may be 0. Some
+    of the matches may be wrong.
+    """
 
     homography: Homography
     at_sent: Points
@@ -297,7 +299,7 @@ class _Refinement:
         return 0.5 * (misfit(fine, pose) + misfit(coarse, pose))
 
     def _finest_scale(self) -> float:
-        """Return how many pixels of the finest size there are per pixel of the sent picture."""
+        """Return how many pixels the finest refinement size has per pixel of the sent picture."""
         scaled = self._comparison_level(_REFINEMENT_SIDES_PX[-1]).scaled
         return scaled.size[0] / scaled.size_sent[0]
 

@@ -44,7 +44,7 @@ def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, N
     Returns:
         the warped picture, (H, W) or (H, W, 3) like ``found``, and a mask (H, W) of the pixels that
         the found picture covers. They have the size of the sent picture, halved until it has at
-        most 32 megapixels.
+        most 32 megapixels and no side of more than 32,000 pixels.
     """
     size = registration.sent_size
     while size[0] * size[1] > _PIXELS_MAX or max(size) > _SIDE_PX_MAX:
@@ -58,7 +58,9 @@ def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, N
 
 
 def warp_to_found(sent: Samples, registration: Registration) -> tuple[Samples, NDArray[np.bool_]]:
-    """Warp the sent picture to the found one's grid; return it, and the mask of its pixels."""
+    """Warp the sent picture to the found one's grid; return the warped picture, and a mask of the
+    pixels that it covers.
+    """
     pose, size = registration.pose, registration.found_size
     backward = invert_homography(pose.homography)
     sent, averaging = _average_before_shrinking(sent, backward, size)

@@ -77,9 +77,8 @@ class _SpectralSearch:
         self._spectra: dict[tuple[int, int], Spectra] = {}
 
     def best_shift(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
-        """Return the highest confidence that ``found`` matches the sent picture.
-
-        The second result is where it matches: (row, column).
+        """Return the highest confidence that ``found`` matches the sent picture at some shift, and
+        that shift: (row, column) of the first pixel of ``found`` in the sent picture.
         """
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
         padded = self._padded_size(found)

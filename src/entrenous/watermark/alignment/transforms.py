@@ -98,7 +98,8 @@ def visible_share(homography: Homography, sent: Size, found: Size) -> float:
 def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int, int, int]:
     """Return the box of the sent picture that the found one shows.
 
-    The box is (left, top, right, bottom) in pixels.
+    The box is (left, top, right, bottom) in pixels. If the found picture shows no part of the sent
+    one, the box is the whole sent picture.
     """
     frame = apply_homography(invert_homography(homography), picture_corners(found)).astype(
         np.float32
