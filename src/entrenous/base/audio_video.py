@@ -23,10 +23,11 @@ from entrenous.base.picture import DecoderDidNotStart
 class FrameSelection:
     """Selects which frames of a clip are decoded.
 
-    Every ``each``-th frame from ``start_s`` to before ``stop_s`` is considered. Of these, the first
-    in each interval of ``apart_s`` seconds is selected (0: all). If this would select more than
-    ``frames_max`` frames (0: no limit) of a file of the announced length, the intervals become
-    longer. Frames are scaled down to at most ``side_px`` on the longest side (0: not scaled).
+    Every ``each``-th frame from ``start_s`` up to, but not at, ``stop_s`` is considered. Of these,
+    the first in each interval of ``apart_s`` seconds is selected (0: all). If this would select
+    more than ``frames_max`` frames (0: no limit) of a file of the announced length, the intervals
+    become longer. Frames are scaled down to at most ``side_px`` on the longest side (0: not
+    scaled).
     """
 
     start_s: float = 0.0

@@ -103,7 +103,9 @@ _UNCHANGED_PARTS_PATTERN: Final = re.compile(
 
 
 class _PseudoCatalogue(Catalogue):
-    """Translates English sentences by adding accents, brackets and a third of the length."""
+    """Translates English sentences by adding accents, brackets, and tildes that make the sentence a
+    third longer.
+    """
 
     def _translation(self, key: str, form: int) -> str:
         del form  # the pseudo-language has a single form for all numbers

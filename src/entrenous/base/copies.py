@@ -22,7 +22,7 @@ from entrenous.base.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One recipient's own version of one picture.
+    """One recipient's own version of one picture, clip or sound.
 
     ``seed`` is the secret from which the copy's mark is generated; ``sha256`` is the hash of the
     written file. ``nonce`` is the random part of the message's commitment to the mark
@@ -51,9 +51,11 @@ class SignedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class CopyProof:
-    """The proof of what was sent to one device: the commitments in its letter, and its receipts.
+    """The proof of what was sent to one device: the commitments in the letter to the device, and
+    the receipts that the device signed.
 
-    ``place`` is the number of the picture in the message, from 1; ``nonce`` opens its commitment.
+    ``place`` is the number of the file in the message, from 1. ``nonce`` opens the commitment to
+    the mark of this file.
     """
 
     message: MessageId

@@ -84,14 +84,15 @@ class Settings:
     """Settings of one device.
 
     ``home`` is the folder of the vault. ``patience_s`` is how many seconds a command waits for a
-    relay that does not answer; unsent letters stay in the outbox. ``receipts`` says whether people
-    whose keys were compared get receipts for their messages. ``relay_ca`` is a file of certificates
-    (PEM) to trust for relays, in place of the public authorities. ``pause_s`` is the longest random
-    pause, in seconds, between this device's own requests and what it sends to others. ``proxy`` is
-    used for all connections that leave this machine. ``ca_bundle`` is a file of certificates (PEM)
-    to trust for public stamp authorities, in place of certifi's. ``stamp_authorities`` is a table
-    of authorities that replaces this release's. After ``lock_after_s`` seconds without use the app
-    locks. A message that the app sends can be undone for ``undo_s`` seconds.
+    relay that does not answer; unsent letters stay in the outbox. ``receipts`` is False if this
+    device sends receipts to nobody (otherwise, :attr:`.Contact.gets_receipts` decides).
+    ``relay_ca`` is a file of certificates (PEM) to trust for relays, in place of the public
+    authorities. ``pause_s`` is the longest random pause, in seconds, between this device's own
+    requests and what it sends to others. ``proxy`` is used for all connections that leave this
+    machine. ``ca_bundle`` is a file of certificates (PEM) to trust for public stamp authorities, in
+    place of certifi's. ``stamp_authorities`` is a table of authorities that replaces this
+    release's. After ``lock_after_s`` seconds without use the app locks. A message that the app
+    sends can be undone for ``undo_s`` seconds.
     """
 
     home: Path
@@ -180,7 +181,7 @@ _PROXY_ADDRESS_FORM_IN_WORDS: Final = "socks5h://HOST:PORT, such as socks5h://12
 
 
 def parse_proxy(name: str, written: str) -> Proxy | None:
-    """Parse a proxy's address; return None if it is empty.
+    """Parse a proxy's address; return None if it is empty. Raises BadSetting.
 
     Only "socks5h" is accepted, since with "socks5" some programs resolve names themselves. The
     address must not contain credentials, because this program generates them.

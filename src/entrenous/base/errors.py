@@ -402,7 +402,7 @@ def _unpickle_error(kind: type[EntrenousError], facts: dict[str, object]) -> Ent
 
 @contextmanager
 def note_error_file_index(place: int) -> Iterator[None]:
-    """If the block raises an error, store in it the index (from 0) of the file that it is about.
+    """If the block raises an error about a file, store the file's index (from 0) in the error.
 
     Only the caller knows the files' names and whether they may be shown.
     """

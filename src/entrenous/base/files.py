@@ -71,7 +71,7 @@ _GROUP_AND_OTHERS_BITS: Final = 0o077  # the permission bits of the group and of
 
 
 def write_private_file(place: Path, data: bytes) -> None:
-    """Write ``data`` to ``place``, mode 0600, durably.
+    """Durably write ``data`` to ``place``, with mode 0600.
 
     After a crash there is the old file or the whole new one. A link at ``place`` is replaced, not
     followed.
@@ -87,7 +87,7 @@ def write_private_file_with(place: Path, fill: Callable[[BinaryIO], object]) -> 
 
 
 def create_private_file(place: Path, data: bytes) -> None:
-    """Write ``data`` as a new file at ``place``, mode 0600, durably.
+    """Durably write ``data`` as a new file at ``place``, with mode 0600.
 
     Raises:
         FileExistsError: something has that name, perhaps a dangling link; it was not changed.
@@ -198,7 +198,7 @@ def _write_and_publish(
             sync_folder(place.parent)
         finally:
             temporary_file.unlink(missing_ok=True)
-    except BaseException:  # KeyboardInterrupt too, which may come before the file is created
+    except BaseException:  # Ctrl-C may have interrupted the removal above
         temporary_file.unlink(missing_ok=True)
         raise
 

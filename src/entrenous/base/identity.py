@@ -358,7 +358,7 @@ class BatchPosition:
 class SignedPrekey:
     """A decoded prekey. Do not trust it before crypto/statements.py has verified it.
 
-    ``place`` is the position of its statement in its batch. Every set of prekeys that a relay hands
+    ``place`` is the position of ``statement`` in the batch. Every set of prekeys that a relay hands
     out has an X-Wing prekey, so only X-Wing prekeys contain the ``batch``.
     """
 

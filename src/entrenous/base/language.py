@@ -41,9 +41,10 @@ def language_of_person(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def _language_of_environment(environment: Mapping[str, str]) -> str:
-    """Return the language of the first environment variable that names one.
+    """Return the language that the first non-empty variable in _LANGUAGE_VARIABLES names.
 
-    "C" names no language, and means English.
+    If this program does not have that language, or the value names none (such as "C"), the language
+    is English.
     """
     wanted = next(
         (value for name in _LANGUAGE_VARIABLES if (value := environment.get(name))), ENGLISH

@@ -45,9 +45,9 @@ UPLOAD_PART_QUALITY_MIN: Final = 20
 REGISTERED_PART_QUALITY_MIN: Final = 32
 # hashes of a picture's parts in one registration; a device sends at most 525
 REGISTERED_PARTS_MAX: Final = 600
-# A gate decodes a JPEG at a reduced size if both sides then still have this many pixels. The first
-# limit applies when whole pictures are compared, the second when parts are compared, or the area
-# inside a border.
+# A gate decodes a JPEG at a reduced size if both sides then still have at least this many pixels.
+# The first limit applies when whole pictures are compared, the second when parts are compared, or
+# the area inside a border.
 WHOLE_COMPARISON_SIDE_PX_MIN: Final = 192
 PART_COMPARISON_SIDE_PX_MIN: Final = 512
 HOLDER_TOKEN_BYTES: Final = 32

@@ -13,7 +13,7 @@ _THREADS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class _Arrival(Generic[ItemT]):
-    """A thread's next item, or the sign that the thread has finished."""
+    """A thread's next item, the sign that the thread has finished, or the error that ended it."""
 
     items: tuple[ItemT, ...]
     last: bool = False
@@ -23,8 +23,9 @@ class _Arrival(Generic[ItemT]):
 def merge_iterators(iterators: Sequence[Iterable[ItemT]]) -> Iterator[ItemT]:
     """Yield the items of all iterators as they arrive; the items of one iterator stay in order.
 
-    Each of the ``iterators`` runs in its own thread. Neither an interrupted caller (Ctrl-C) nor the
-    end of the process waits for these threads.
+    The ``iterators`` run in threads, up to _THREADS_MAX at the same time; a single iterator runs in
+    the caller's thread. Neither an interrupted caller (Ctrl-C) nor the end of the process waits for
+    the threads.
 
     Raises: Any error that an iterator raises.
     """

@@ -46,7 +46,7 @@ def unlocked_device_and_vault(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, UnlockedVault]]:
     """Like :func:`opened_device`; also yields the parts of the vault's key, which are needed to
-    change its lock.
+    change the vault's lock.
 
     A recovery sheet also opens a vault whose relay does not answer.
     """

@@ -128,7 +128,7 @@ class Vault(Protocol):
 
 
 class RunConcurrently(Protocol):
-    """Runs several iterables concurrently: in threads, or one after another in tests."""
+    """Runs several iterables: concurrently, in threads, or in tests one after another."""
 
     def __call__(self, rows: Sequence[Iterable[ItemT]], /) -> Iterator[ItemT]:
         """Yield items as they arrive; the items of each iterable stay in order."""
@@ -233,12 +233,13 @@ class Courier(Protocol):
         After an error, what was written is valid and the download can resume.
         """
 
-    # The relay's half of content keys. The relay counts how often it releases one (section 6).
+    # The relay's share of a content key. The relay counts how often it releases the share
+    # (section 6).
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
-        """Fetch the relay's half of a content key, 32 bytes; raises TakenBack, Expired, UsedUp."""
+        """Fetch the relay's share of a content key, 32 bytes; raises TakenBack, Expired, UsedUp."""
 
     def finish_opening(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
@@ -294,9 +295,9 @@ class Device:
 
     ``read_picture``, ``read_clip`` (frame by frame while its context is open) and ``read_sound``
     decode untrusted files. ``check_copy`` checks that a received file has the structure that our
-    own encoders produce. Outside tests, all four run in sandboxed processes. ``receipts`` says
-    whether verified contacts get receipts for their messages. ``embedder`` is None if the extra
-    `embedding` is not installed. ``side_by_side`` queries several relays concurrently.
+    own encoders produce. Outside tests, all four run in sandboxed processes. ``receipts`` is False
+    if this device sends receipts to nobody. ``embedder`` is None if the extra `embedding` or its
+    model is not installed. ``side_by_side`` queries several relays concurrently.
     """
 
     clock: Clock

@@ -55,8 +55,9 @@ def close_own_mailboxes(device: Device) -> bool:
 def erase_device_files(home: Path) -> tuple[str, ...]:
     """Delete everything that belongs to a device from its folder; its vault must be closed.
 
-    The key file is overwritten and deleted first. Without it, nothing can decrypt the other files,
-    even if the disk keeps deleted bytes.
+    The key file is overwritten, and is the first file to be deleted. Without the key, nothing can
+    decrypt the vault, even if the disk keeps the bytes of the vault's deleted files. If nothing is
+    left in the folder, the folder is deleted too.
 
     Returns:
         The names of other files in the folder, which stay.

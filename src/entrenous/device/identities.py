@@ -1,7 +1,7 @@
 """This device's own keys and mailbox address, and the people it knows.
 
-Contacts are found by name and by their newest key bundle. This module is in the device package
-because the trace package, too, shows contacts' current names.
+The newest verified key bundle of each person is stored here too. This module is in the device
+package because the trace package, too, shows contacts' current names.
 """
 
 import unicodedata
@@ -105,8 +105,8 @@ class MailboxAddress:
 class Identity:
     """This device and its owner.
 
-    All fields are None on a device that was set up without a relay, since it needs no keys.
-    ``master`` is the private master key; None if it is not on this device.
+    ``home``, ``person``, ``card`` and ``master`` are None on a device without a relay, since it
+    needs no keys. ``master`` is the private master key, or None if that is not on this device.
     """
 
     name: str
@@ -181,7 +181,7 @@ def own_device(device: Device) -> OwnIdentity:
 
 
 def has_relay(device: Device) -> bool:
-    """Return whether this device was set up with a relay."""
+    """Return whether this device has a mailbox at a relay."""
     identity = OWN_IDENTITY.load(device.vault)
     return identity is not None and identity.home is not None
 

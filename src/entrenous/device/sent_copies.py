@@ -50,7 +50,7 @@ def name_when_sent(_: PersonId | None, label: str) -> str:
 def values_by_label(copies: Iterable[Copy], values: Iterable[ValueT]) -> dict[RecipientId, ValueT]:
     """Map the label of each copy to its value.
 
-    A person may have several devices; the labels of further ones get a number.
+    If a person has several devices, the labels of all but the first device get a number.
     """
     return dict(zip(_unique_labels([copy.to for copy in copies]), values, strict=True))
 
@@ -223,7 +223,12 @@ class CopyState:
 
 
 def copy_state(copy: CopyDelivery, message: Message, device: Device) -> CopyState:
-    """Return the state of a copy; its device's receipts take precedence over the relay's answer."""
+    """Return the state of a copy.
+
+    The first of these that applies counts: a recall; a receipt for opening or exporting; the
+    relay's answer that the copy was opened, lost or expired; a receipt for delivery; any other
+    answer of the relay.
+    """
     signed = {one.event: one for one in _stored_receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
@@ -268,7 +273,8 @@ def receipt_proofs(message: MessageId, device: Device) -> MessageProofs:
 def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | None:
     """Return the key bundle that proves the device list of a receipt.
 
-    It was stored with the receipt, or is a later one with the same list. None if there is none.
+    This key bundle was stored with the receipt, or is a newer one that includes the same list.
+    Return None if there is no such key bundle.
     """
     return device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) or key_bundle_including_head(
         person, head, device

@@ -79,7 +79,7 @@ LETTER_FROM_NEWER_PROGRAM: Final = "letter-from-newer-program"
 DEVICE_LIST: Final = "device-list"
 CIRCLE: Final = "circle"  # circle
 SENT_RECORD: Final = (
-    "sent-record"  # person, microsecond and message: the newest message that we sent
+    "sent-record"  # person, microsecond and message: the newest messages that we sent them
 )
 LAST_HEARD: Final = "last-heard"  # PEER: when a letter from this device last arrived
 CONTACT_CHANGE: Final = "contact-change"  # order: changes of keys, not shown to the user yet

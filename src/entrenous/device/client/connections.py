@@ -122,7 +122,9 @@ def refusing_cookie_jar() -> CookieJar:
 
 
 def _connection_key(request: httpx.Request) -> object:
-    """Return a key that is equal for requests that may share a connection; None without a token."""
+    """Return a key that is equal for requests that may share a connection. A request without a
+    token shares its connection with no other request.
+    """
     token = request.headers.get("Authorization")
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
 
@@ -272,7 +274,10 @@ class RateCheckedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers, all within one timeout.
+        """Connect to the first address that answers.
+
+        The timeout applies to each attempt. Inside :func:`enforce_minimum_rate`, all attempts
+        together also have to end within the interval.
 
         Raises:
             OnionNeedsProxy: names below .onion must not be looked up (RFC 7686 section 2).

@@ -61,7 +61,7 @@ from entrenous.wire.relay_nouns import (
 
 _HTTP_TIMEOUT: Final = httpx.Timeout(30, connect=10)
 _PROXY_CREDENTIAL_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
-_UPLOAD_CHUNK_BYTES: Final = 1024 * 1024  # bytes
+_UPLOAD_CHUNK_BYTES: Final = 1024 * 1024
 _RANDOM_SOURCE: Final = SystemRandomSource()
 
 

@@ -53,10 +53,10 @@ _DISCONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class RetryPolicy:
-    """Retries requests until ``seconds`` have passed since the relay last answered.
+    """Retries requests while a relay cannot be reached, for ``seconds`` after the first failure.
 
-    After that, or after a timeout, requests to the same relay fail at once, so that a command waits
-    for a relay only once.
+    Until the relay has answered again, later requests to it get no more time for retries. After a
+    timeout, they fail at once. So a command waits for a relay only once.
     """
 
     def __init__(
@@ -72,7 +72,9 @@ class RetryPolicy:
         self._silent_until = dict[str, float]()
 
     def __call__(self, host: str, request: Callable[[], AnswerT]) -> AnswerT:
-        """Return what ``request`` returns; retry it, and raise its last httpx.HTTPError."""
+        """Call ``request``, and retry it if the connection is lost. Return its result, or raise its
+        last httpx.HTTPError.
+        """
         if self._now_s() < self._silent_until.get(host, float("-inf")):
             raise httpx.ConnectTimeout("it let a request time out before")
         pause_s = _FIRST_RETRY_PAUSE_S

@@ -41,7 +41,9 @@ _PICTURE_RECORD_TABLE: Final = (
     "looks"  # picture records; keys: the message and the picture's place in it
 )
 _TRACE_TABLE: Final = Table("trace", Trace)
-_COMPARED_PICTURES_MAX: Final = 32  # distinct pictures, at most, with which a leak is compared
+# VaultLedger.pictures_to_compare returns the pictures of at most this many distinct picture
+# records, and all pictures that have no record.
+_COMPARED_PICTURES_MAX: Final = 32
 _PACKED_EMPTY_TUPLE: Final = msgspec.msgpack.encode(())
 _decode_message_fields: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 EncodedCopyBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
@@ -149,7 +151,7 @@ class VaultLedger:
     def names_with_same_words(self, name: str) -> frozenset[MessageName]:
         """Return the names that equal this one except for the number.
 
-        Called for each letter, so it reads no message.
+        This is called for each letter, so it reads no message.
         """
         return frozenset(
             map(name_from_index_key, self._vault.keys(_MESSAGE_NAME_TABLE, name_index_prefix(name)))

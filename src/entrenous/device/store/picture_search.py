@@ -46,7 +46,7 @@ class PictureRecords:
 
     @classmethod
     def from_encoded(cls, records: Iterable[tuple[str, bytes]]) -> Self:
-        """Read all records, sorted by key, and merge equal ones."""
+        """Read all records, and merge equal ones."""
         places: dict[PictureRecord, list[PicturePlace]] = {}
         damaged: list[PicturePlace] = []
         for key, record in records:
@@ -63,7 +63,7 @@ class PictureRecords:
 
     @property
     def messages(self) -> frozenset[MessageId]:
-        """Return the messages whose pictures all have a record."""
+        """Return the messages that have a readable picture record."""
         return frozenset(message for places in self.places for message, _ in places)
 
     def likeliest_pictures(self, found: Picture, limit: int) -> list[PictureCandidate]:

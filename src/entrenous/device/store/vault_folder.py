@@ -1,7 +1,7 @@
 """The folder of a device: create a vault, unlock it, change its key.
 
-It also stores the vault's head (how the key is derived), its offline window, and a note that a
-recovery sheet unlocked it (docs/spec/lock.md).
+The folder also contains the vault's head (how the key is derived), the offline window, and a note
+that a recovery sheet allowed more attempts (docs/spec/lock.md).
 """
 
 import os
@@ -55,7 +55,8 @@ _TRIES_LEFT_SHOWN_MAX: Final = 3  # with this many attempts left or fewer, the u
 class RelayShare:
     """The relay's share of a vault's key (64 bytes, or none), and the number of attempts left.
 
-    ``kept_here`` says that the share came from this device's offline window, so no try was used.
+    ``kept_here`` says that the share came from this device's offline window or from a recovery
+    sheet, so no attempt was used.
 
     ``outdated`` means that the relay does not know the newest token yet, so an older copy of
     the vault's folder can still be unlocked.
@@ -94,8 +95,8 @@ class KeyDerivationTerms:
 class UnlockedVault:
     """An open vault, and the parts of its key.
 
-    ``asked`` is the number of tries that this unlock used, ``missed`` the number that had failed
-    since the previous unlock.
+    ``asked`` is the number of attempts that this unlock used. ``missed`` is the number of attempts
+    that had failed since the previous unlock.
     """
 
     home: Path
@@ -179,7 +180,7 @@ def unlock_vault_in_folder(home: Path, passphrase: Secret, ask: AskRelayForShare
         raise VaultNotFound(home=home)
     lock_descriptor = lock_folder(home, LOCK_WAIT_S)
     try:
-        # Before the passphrase is checked, since an unfinished file may hold part of a key.
+        # Do this before the passphrase is checked, since an unfinished file may hold part of a key.
         remove_unfinished_files(home)
         return _unlock_locked_folder(home, passphrase, ask, lock_descriptor)
     except BaseException:
