@@ -1,9 +1,9 @@
 """Encryption at rest: age files under a key or a passphrase, and single encrypted values.
 
-The single values are fingerprints in a platform's database; their key is stored elsewhere. Each
-blob of a copy and each large file in the vault has a separate key (docs/spec/content.md section 3).
-A passphrase protects a file as specified in age-encryption.org/v1 (recipient scrypt), with a fixed
-cost for each guess.
+Each blob of a copy and each large file in the vault has a separate key (docs/spec/content.md
+sections 3 and 5). A passphrase protects a file as specified in age-encryption.org/v1 (recipient
+scrypt); the file states the cost of each guess. The single values are quarantined uploads in a
+platform's database; their key is stored elsewhere.
 """
 
 import base64
@@ -150,7 +150,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 
     Raises:
         DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
-        OSError: raised by ``writer``.
+        OSError: raised by the reader or by ``writer``.
     """
     untrusted_front = untrusted_reader.read(_HEADER_BYTES_MAX)
     if not _HEADER_PATTERN.match(untrusted_front):
@@ -199,7 +199,7 @@ class _ReadAheadReader:
 
 
 class _ErrorKeepingWriter:
-    """A writer that passes bytes on to another writer, and remembers that writer's first error.
+    """A writer that passes bytes on to another writer, and remembers that writer's last error.
 
     Pyrage turns all errors into one type, and drops an error of the last write.
     """
@@ -282,7 +282,7 @@ def unseal_stream(
 
     Raises:
         DecryptionFailed: the wrong key or name, or the file was changed or truncated.
-        OSError: raised by ``writer``.
+        OSError: raised by the reader or by ``writer``.
     """
     decrypt_stream(derive(key, _SEALED_FILE_CONTEXT + name), untrusted_sealed, writer)
 

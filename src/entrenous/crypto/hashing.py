@@ -1,7 +1,8 @@
 """Hashing: SHA-256 of bytes and of streams, comparison in constant time, and Merkle trees.
 
-The trees are those of RFC 9162, section 2.1, and of RFC 6962. Commitments to the hidden marks of
-copies are leaves of such a tree (docs/spec/content.md section 6).
+The trees are those of RFC 9162, section 2.1, and of RFC 6962. The leaves of our own trees are
+prekeys and receipts (docs/spec/identity.md section 5). Commitments to the hidden marks of copies
+are hashed here too (docs/spec/content.md section 6).
 """
 
 import hashlib
@@ -118,7 +119,8 @@ def _root_and_proofs(leaves: Sequence[bytes]) -> tuple[bytes, tuple[tuple[bytes,
 def root_from_proof(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """Return the root of a tree of ``size`` leaves from an inclusion proof (RFC 9162, 2.1.3.2).
 
-    Return None if the proof has the wrong number of hashes for this index and tree size.
+    Return None if the tree has no such index, or if the proof has the wrong number of hashes for
+    the index and the tree's size.
     """
     if not 0 <= index < size:
         return None
@@ -151,7 +153,7 @@ _MARK_CONTEXT: Final = b"entrenous/2 mark\x00"
 def mark_commitment(mark: bytes) -> bytes:
     """Return the 32-byte commitment to a copy's hidden mark.
 
-    ``write_committed_mark`` encodes the mark.
+    ``mark`` is encoded by ``write_committed_mark`` (wire/receipt.py).
     """
     return sha256(_MARK_CONTEXT + mark)
 
@@ -159,6 +161,6 @@ def mark_commitment(mark: bytes) -> bytes:
 def mark_commitments_hash(commitments: bytes) -> bytes:
     """Return the 32-byte hash of a message's commitments.
 
-    ``write_mark_commitments`` encodes them.
+    ``commitments`` is encoded by ``write_mark_commitments`` (wire/receipt.py).
     """
     return sha256(commitments)

@@ -149,7 +149,7 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
 
     Returns: the account with these keys, and their public halves by key id (8 bytes).
     """
-    if not 1 <= count <= ONE_TIME_KEYS_MAX:  # vodozemac keeps only the newest 5,000 one-time keys
+    if not 1 <= count <= ONE_TIME_KEYS_MAX:  # a relay stores no more
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickle_olm_account(account)
     opened.generate_one_time_keys(count)

@@ -66,7 +66,7 @@ def share_group_id(secret: Secret, person: PersonId) -> bytes:
     """Return the id (16 bytes) under which the relay counts one person's openings of one message.
 
     See docs/spec/relay.md section 6. ``secret`` are 32 random bytes that only the message's sender
-    knows. They keep the id secret, because anybody who knew it could use up the openings.
+    knows. They keep the id secret: anybody who knew the id could use up the openings.
     """
     return derive(secret, _SHARE_GROUP_CONTEXT + person, ID_BYTES).reveal()
 
@@ -77,7 +77,7 @@ _SEND_TOKEN_CONTEXT: Final = b"entrenous/2 send token\x00"
 def derive_send_token(seed: Secret, index: int) -> Secret:
     """Derive the send token with this index (64 bits) from the seed of its range.
 
-    Its 32 bytes look random to everybody who does not know the seed.
+    The token's 32 bytes look random to everybody who does not know the seed.
     """
     if len(seed) != 32:
         raise ValueError("a window of tokens grows from 32 bytes")

@@ -22,7 +22,7 @@ from entrenous.crypto.nouns import NotAPoint
 
 ELEMENT_BYTES: Final = 32
 OUTPUT_BYTES: Final = 64
-# random bytes from which a scalar is made; twice the scalar's size, so that it is not biased
+# random bytes from which a scalar is made: twice the scalar's size, so that the scalar is unbiased
 SCALAR_RANDOM_BYTES: Final = 64
 # the context string of RFC 9497, sections 3.1 and 4.1
 _SUITE_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"

@@ -89,7 +89,7 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ha
     Raises:
         NotForThisMailbox: the letter was sealed to a different key or with a different ``info``, or
             was changed.
-        BadLetter: the seal is valid, but its content is not a letter.
+        BadLetter: the length is impossible, or the seal is valid but its content is not a letter.
     """
     if len(untrusted_sealed) - SEAL_OVERHEAD_BYTES not in PADDED_SIZES_BYTES:
         raise BadLetter
@@ -99,7 +99,7 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ha
 
 
 def letter_began_session(session: Secret, outer: HalfOpenedLetter) -> bool:
-    """Return whether this is the session that a letter with the keys for a new session begins."""
+    """Return whether the letter begins a session, and ``session`` is that session."""
     try:
         prekey = _olm_message(outer).to_pre_key()
     except BadLetter:
@@ -182,7 +182,7 @@ def _write_inner_letter(header: bytes, olm_type: int, olm: bytes) -> bytes:
 
 
 def _parse_inner_letter(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Split the inner part into header, Olm message type and ciphertext.
+    """Split the plaintext of the outer seal into header, Olm message type and Olm ciphertext.
 
     Only what :func:`_write_inner_letter` writes is accepted.
     """

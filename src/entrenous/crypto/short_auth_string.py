@@ -50,8 +50,8 @@ def key_commitment(public: bytes) -> bytes:
 def short_auth_string(private: Secret, public: bytes, transcript: bytes) -> ShortAuthString:
     """Return the string that both sides compare.
 
-    ``transcript`` is encoded by send/formats/letter_format.py. Raises BadKey if the other side's
-    key is invalid.
+    ``transcript`` is encoded by send/formats/letter_format.py, or by send/formats/linking.py if a
+    device is being linked. Raises BadKey if the other side's key is invalid.
     """
     info = _STRING_CONTEXT + sha256(transcript).hex().encode()
     bits = derive(_shared_secret(private, public), info, 6).reveal()
@@ -62,9 +62,10 @@ def short_auth_string(private: Secret, public: bytes, transcript: bytes) -> Shor
 
 
 def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
-    """Return the proof, 32 bytes, that the person ``by`` saw this transcript and confirmed it.
+    """Return the proof, 32 bytes, that the side ``by`` saw this transcript and confirmed it.
 
-    Raises BadKey if the other side's key is invalid.
+    ``by`` is a person's id, or a label if a device is being linked. Raises BadKey if the other
+    side's key is invalid.
     """
     return derive(
         _shared_secret(private, public), _AGREEMENT_CONTEXT + sha256(transcript) + by

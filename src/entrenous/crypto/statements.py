@@ -1,6 +1,6 @@
 """Signed statements: certificates, device lists, prekeys, receipts (docs/spec/identity.md).
 
-Device lists are hash chains, so that no list can be omitted or replaced (section 3).
+A person's device lists form a hash chain, so no list can be omitted or replaced (section 3).
 """
 
 from collections.abc import Sequence
@@ -96,8 +96,8 @@ def may_succeed_list(older: DeviceList, newer: DeviceList) -> bool:
     """Return whether the list ``newer`` may succeed the list ``older``.
 
     A successor belongs to the same person, has the next epoch, and its protocol is not older.
-    Remaining devices keep their certificates. Removed devices are listed as revoked, and revoked
-    ones stay listed while there is room.
+    Remaining devices keep their certificates. Removed devices are recorded as revoked, and do not
+    come back. The records of revoked devices stay while there is room.
     """
     listed = {now.device for now in newer.devices}
     revoked = {now.device for now in newer.revoked}
@@ -166,15 +166,16 @@ def compare_heads(
 def compare_later_lists(
     known: DeviceListStatement, shown: Sequence[DeviceListStatement]
 ) -> DeviceListHistoryRelation:
-    """Compare the lists shown to us against the newest list that we know, which is older than they.
+    """Compare the lists shown to us against the newest list that we know, which is older than all
+    of them.
 
     The history proves what happened in between only if it begins with the direct successor of the
     known list.
 
     Raises:
         ForkedDeviceList: the direct successor of the known list names a different predecessor.
-        BadSignature: a revoked device is listed, a device has a different certificate, or the list
-            names an older protocol.
+        BadSignature: a revoked device is listed, a device has a different certificate, a list names
+            an older protocol, or the direct successor may not succeed the known list.
     """
     first = shown[0].said
     is_next = first.epoch == known.said.epoch + 1
@@ -204,11 +205,11 @@ def check_heads_agree(known: Sequence[DeviceListHead], named: Sequence[DeviceLis
 
 
 def check_named_head(named: DeviceListHead, shown: Sequence[DeviceListHead]) -> None:
-    """Check that a head named in a letter is in the history that the relay shows.
+    """Check that a head named in a letter neither contradicts the heads ``shown``, nor is newer.
 
     Raises:
-        ForkedDeviceList: the history has a different head for that epoch.
-        WithheldDeviceList: the named head is newer than every list that the relay shows.
+        ForkedDeviceList: a different head is shown for that epoch.
+        WithheldDeviceList: the named head is newer than every head shown.
     """
     check_heads_agree(shown, [named])
     if named.epoch > shown[-1].epoch:
