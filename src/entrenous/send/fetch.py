@@ -47,15 +47,15 @@ from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import greet_devices, maintain_issued_ranges
 from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
-# Errors caused by this device, its disk or a relay, not by the letter. The letter stays at the
-# relay.
+# Refusals that this device causes, and not the letter. The letter stays at the relay, as it does
+# after an error of the disk or of the relay.
 _ERRORS_THAT_KEEP_THE_LETTER: Final = (RolledBack, DeviceWithoutRelay)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The result of a fetch: how many letters arrived, and why outgoing letters could not be
-    sent.
+    """The result of a fetch: how many letters arrived, and the problems to show, for example why
+    outgoing letters could not be sent.
     """
 
     letters_received: int
@@ -182,7 +182,9 @@ def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
     elif isinstance(missing, PersonDeviceListHead):
-        # in this case the letter is authenticated: our own device wrote it
+        # If the missing list is ours, the letter came from an authenticated contact, or claims to
+        # come from a device of ours. If it is a contact's list, the letter's device is on no list
+        # of that contact that we know, so the letter's author is not authenticated.
         ours = missing.person == own_device(device).person.id
         record_named_list_if_unknown(
             missing.person,

@@ -1,6 +1,6 @@
 """Post the outbox in order, to relays that may be unreachable, busy, or refuse an item.
 
-An item that waited for a long time, or that has no token yet, first gets another token.
+An item that has no token yet, or whose token has expired, first gets a new token.
 """
 
 from collections.abc import Mapping
@@ -67,9 +67,9 @@ from entrenous.send.tokens.use import (
     use_range_or_lent_token,
 )
 
-# After one of these errors an item stays in the outbox: the relay is unreachable, busy or newer,
-# the bytes were damaged in transit, or no expiry computed from this clock is acceptable to the
-# relay.
+# After one of these errors an item stays in the outbox: the relay is unreachable or busy, requires
+# a newer program, or does not understand the item; the bytes were damaged in transit; or the relay
+# accepts no expiry that is computed from this clock.
 RETRYABLE_ERRORS: Final = (
     Unreachable,
     TooMany,
@@ -121,9 +121,9 @@ def flush_outbox(device: Device, on_sent: SentBytesCallback = ignore_sent_bytes)
     A relay that does not answer delays only its own items. An item that a relay does not understand
     delays items for the same mailbox, since letters must arrive in order. An item that a relay
     refuses is dropped, so that it never blocks the ones behind it, and its copy is marked as
-    refused. A letter without content (no message, but for example a hello or a recall) that is
-    refused for its expiry waits until this clock and the relay's agree. Errors are returned, not
-    raised.
+    refused. A letter without content (one that brings no message, such as a hello or a recall) gets
+    a new expiry if the relay refuses its expiry; if no expiry is accepted, the letter waits until
+    this clock and the relay's agree. Errors are returned, not raised.
     """
     try:
         finish_set_up(device)
@@ -275,8 +275,8 @@ def _post_item(item: OutboxItem, on_sent: SentBytesCallback, device: Device) -> 
             device.courier.post(item.relay_url, item.token, item.envelope)
             break
         except NoSuchBlob:
-            # The letter never arrived, or this machine slept for longer than a relay keeps
-            # unclaimed blobs.
+            # An earlier attempt never reached the relay, or this machine slept for longer than a
+            # relay keeps blobs without a letter.
             _upload_blobs_of(item, on_sent, device)
     else:
         device.courier.post(item.relay_url, item.token, item.envelope)
@@ -420,10 +420,11 @@ def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
 def _is_replaced_range_token_valid(
     item: OutboxItem, held: HeldTokens, device: Device, *, is_there: bool
 ) -> bool:
-    """Return whether a token that is not in the current range is still accepted.
+    """Return whether the item's token, which is not in the current range, is still accepted.
 
-    At the device's current mailbox, such a token is accepted for some days; at its former mailbox,
-    only if the token was registered there.
+    At the mailbox of the current range (``is_there``), only a token of the replaced range is
+    accepted, for 7 days. At another mailbox there is no time limit. In either case, a token of the
+    replaced range must have been issued.
     """
     old, index = held.old, item.index
     if old is None or index is None or item.token != derive_send_token(old.seed, index):

@@ -222,7 +222,7 @@ def _send_offer(
     shown = write_link_message(LinkReveal(x25519_public_key(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
-    following.short_string  # noqa: B018 - may raise LinkEnded, before anything is sent
+    following.short_string  # noqa: B018 - may raise BadKey, before anything is sent
     code, until = new.code, new.box.until
     post_link_message(code.relay_url, code.mailbox, code.token, shown, until, device)
     return following

@@ -109,7 +109,7 @@ class OldDeviceLinkInProgress:
 
 def _refuse_unless_devices_followed_move(device: Device) -> None:
     """Raise DevicesHaveNotFollowedMove if we moved to another relay and a device of ours has not
-    yet. That device and the new one could not get tokens for each other.
+    followed yet. That device and the new one could not get tokens for each other.
     """
     me = own_device(device).person.id
     lagging = [
@@ -202,7 +202,7 @@ def confirm_on_old_device(old: OldDeviceLinkInProgress, device: Device) -> OldDe
 
 
 def reject_on_old_device(old: OldDeviceLinkInProgress, device: Device) -> None:
-    """Record the user's answer that the devices show different pictures.
+    """End linking, since the user says that the devices show different pictures.
 
     Raises:
         LinkPicturesDiffer: always.
@@ -225,7 +225,7 @@ def is_new_device_listed(old: OldDeviceLinkInProgress, device: Device) -> bool:
 
 
 def close_link_mailbox(old: OldDeviceLinkInProgress, device: Device) -> None:
-    """Stop reading messages of this linking, and delete its mailbox once the relay answers."""
+    """Delete the mailbox that was made for this linking, once the relay answers."""
     schedule_mailbox_deletion(
         MailboxDeletion(old.box.relay_url, old.box.mailbox, old.box.owner), device
     )
@@ -271,7 +271,7 @@ def _check_reveal(old: OldDeviceLinkInProgress, show: LinkReveal) -> OldDeviceLi
         old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
     )
     try:
-        compared.short_string  # noqa: B018 - may raise LinkEnded, before anything is shown
+        compared.short_string  # noqa: B018 - may raise BadKey, before anything is shown
     except BadKey:
         raise LinkEnded from None
     return compared
@@ -289,14 +289,14 @@ def _check_for_first_letter(
 
 
 def _refuse_if_ended_by_new_device(old: OldDeviceLinkInProgress, device: Device) -> None:
-    """Raise an error if the new device ended linking after the grant.
+    """Raise LinkEndedAfterGrant if the new device ended linking after the grant.
 
-    Any message in the link mailbox now means that, since the new device's first letter arrives in
-    our own mailbox.
+    Other messages in the mailbox of this linking are ignored: the new device's first letter arrives
+    in our own mailbox.
     """
     try:
         arrived = take_next_link_message(old.box, device)
     except EntrenousError:
-        return  # time ran out, or the relay does not answer, so nothing is known
+        return  # time ran out, the message is invalid, or the relay does not answer
     if arrived is not None and isinstance(arrived[0], LinkStop):
         raise LinkEndedAfterGrant

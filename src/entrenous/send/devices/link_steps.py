@@ -1,5 +1,5 @@
-"""The steps of linking: its states (docs/machines/link.md), its messages, and the grant. With the
-grant the new device joins the list and gets its identity; only a revocation can undo that.
+"""The steps of linking: its states (docs/machines/link.md), its messages, and the grant. The new
+device joins the list before the grant is sent, and only a revocation can undo that.
 """
 
 from collections.abc import Mapping
@@ -114,7 +114,7 @@ class LinkEvent(StrEnum):
     SAME = "same"  # the user says that both devices show the same pictures
     GRANT = "grant"  # the fourth message arrived, and is authentic
     HELLO = "hello"  # the new device's first letter arrived
-    STOP = "stop"  # not the same, too late, or an invalid message
+    STOP = "stop"  # the pictures differ, time ran out, or a message is invalid
 
 
 _REGULAR_LINK_TRANSITIONS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
@@ -126,7 +126,7 @@ _REGULAR_LINK_TRANSITIONS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]
     (LinkState.SHOWN, LinkEvent.SAME): LinkState.AGREED,
     (LinkState.AGREED, LinkEvent.GRANT): LinkState.LINKED,
 }
-#: Once the list is signed, only ``entrenous device revoke`` can undo it.
+#: Once the list with the new device is signed, only ``entrenous device revoke`` can undo linking.
 _UNSTOPPABLE_STATES: Final = (LinkState.GRANTED, LinkState.LINKED)
 NEXT_LINK_STATE: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
     (state, event): _REGULAR_LINK_TRANSITIONS.get(
@@ -160,7 +160,7 @@ class LinkMailbox:
 def create_link_mailbox(
     relay_url: str, mailbox: MailboxId, owner: Secret, close: Secret | None, device: Device
 ) -> LinkMailbox:
-    """Create a mailbox that accepts one linking's messages, for a few minutes.
+    """Create a mailbox, and register a token for the messages of one linking, for ten minutes.
 
     Raises:
         RelayUnreachable, MailboxesClosed, NotEncrypted.
@@ -190,7 +190,7 @@ def post_link_message(  # noqa: PLR0913, PLR0917 - an address, a message and a t
     """Post a message to the other side's mailbox.
 
     Raises:
-        LinkEnded: the mailbox no longer accepts any.
+        LinkEnded: the mailbox accepts no more messages of this linking.
         ClocksDiffer, RelayUnreachable.
     """
     try:
@@ -240,7 +240,9 @@ def store_new_identity(
     outbox is next sent.
 
     Raises:
-        BadKeyBundle, BadSignature, LinkNotProven: the key bundle does not list exactly this device.
+        BadKeyBundle, BadSignature: the key bundle is invalid.
+        LinkNotProven: the key bundle does not list exactly this device's keys and mailbox, names
+            another relay, or has other master keys than the grant.
     """
     card = read_key_bundle(grant.card)
     person = verify_key_bundle(card)
@@ -300,7 +302,7 @@ OLD_DEVICE_TRANSCRIPT_LABEL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedLink:
-    """A link confirmed by both sides: their pictures were the same.
+    """A linking that the user confirmed on the old device: both devices show the same pictures.
 
     ``master`` is the master key, which signs the list; ``handed_on`` is the same key if the new
     device gets it, or None if it is on a recovery sheet. ``private``, ``public`` and ``transcript``

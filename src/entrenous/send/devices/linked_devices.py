@@ -68,10 +68,11 @@ class IntroducedDevice:
 class MailboxDeletion:
     """A mailbox to be deleted, not before ``not_before`` (None: now).
 
-    ``name`` is the device that receives there; None if the mailbox was made for a linking or its
-    device is no longer ours. ``closed_at`` is when the relay confirmed the deletion; after
-    ``give_up_at`` the relay is not asked again. ``others`` are tokens that may delete the mailbox
-    if ``token`` does not; ``refused`` is set once the relay accepted none of them.
+    ``name`` is the name of the revoked device that receives there. It is None if the mailbox was
+    made for a linking, was prepared here for a move, or was left by its device. ``closed_at`` is
+    when the relay confirmed the deletion; after ``give_up_at`` the relay is not asked again.
+    ``others`` are tokens that may delete the mailbox if ``token`` does not; ``refused`` is set once
+    the relay accepted none of them.
     """
 
     relay_url: str
@@ -143,7 +144,9 @@ def mailbox_of_device(device_id: DeviceId, person: Person) -> MailboxId | None:
 
 
 def free_device_name(wanted: str | None, taken: Iterable[str]) -> str:
-    """Return ``wanted``, or the first of "device 2", "device 3" ... that is not taken."""
+    """Return ``wanted`` if that name is not taken. Otherwise return the first free name with a
+    number from 2 on: "NAME 2" for ``wanted``, or "device 2" if ``wanted`` is None.
+    """
     names = {name.casefold() for name in taken}
     if wanted is not None and wanted.casefold() not in names:
         return wanted

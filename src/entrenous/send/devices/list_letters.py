@@ -35,9 +35,10 @@ from entrenous.wire.key_bundle import read_key_bundle
 
 
 def queue_bundle_for_own_devices(besides: Collection[DeviceId], device: Device) -> None:
-    """Queue our newest key bundle for our other devices, which must get it before other people do.
+    """Queue our newest key bundle for our other devices, except for those in ``besides``.
 
-    Call it in the transaction that accepts the bundle.
+    Our devices must get the bundle before other people do. Call this function in the transaction
+    that accepts the bundle.
     """
     us = own_other_devices(device)
     for to in addressees(us, device) if us is not None else ():
@@ -49,8 +50,8 @@ def queue_bundle_for_contacts(device: Device) -> None:
     """Queue our newest key bundle for every device of our contacts. Call it in the transaction that
     accepts the bundle.
 
-    Leave out blocked contacts, and contacts whose lists contradict each other. Devices without a
-    session see the list at our relay.
+    Leave out blocked contacts, and contacts whose lists contradict each other. A device with which
+    we have no session, or for which we have no token, sees the list at our relay.
     """
     for contact in contacts(device):
         if not (contact.blocked or contact.forked):
@@ -76,7 +77,13 @@ def is_from_own_device(header: Header, device: Device) -> bool:
 
 
 def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> None:
-    """Accept the tokens that another device of ours sent, and greet that device once in return."""
+    """Accept the key bundle and the tokens that another device of ours sent, and greet that device
+    in return.
+
+    Raises:
+        NotForThisMailbox: the letter is from a device that is not on our list.
+        BadKeyBundle, BadSignature, ForkedDeviceList.
+    """
     card = read_key_bundle(hello.card)
     with suppress(OutdatedDeviceList):  # the other device does not have the newest list yet
         accept_own_bundle(card, device)
@@ -85,16 +92,16 @@ def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> Non
         raise NotForThisMailbox(what="it is from a device that is not one of yours")
     store_linked_device(replace(known, has_written=True), device)
     receive_range(header, hello.seed, hello.first, device)
+    # If the other device's list is newer, this device could not accept it, and does not know the
+    # other device's address.
     if own_device(device).person.epoch >= card.newest.said.epoch:
-        queue_greeting_back(
-            header, device
-        )  # otherwise this device could not accept its list, and would lack its address
+        queue_greeting_back(header, device)
 
 
 def queue_greeting_back(header: Header, device: Device) -> None:
     """Queue a greeting to a device that has no tokens of ours, or that lost them.
 
-    The number per device is limited, since each greeting hands out tokens.
+    The number of greetings for each device is limited, since each greeting hands out tokens.
     """
     whose = peer_key(header.from_person, header.from_device)
     starts_new_session = header.prekey is not None and header.counter > 1
@@ -106,10 +113,10 @@ def queue_greeting_back(header: Header, device: Device) -> None:
 
 
 def repeat_greeting_if_due(header: Header, device: Device, *, greets: bool) -> None:
-    """Repeat our greeting to a person who writes to the mailbox that we moved from.
+    """Repeat our greeting to a contact's device that writes to a mailbox from which we moved.
 
-    They may have refused the first greeting, for example because they had blocked us. It is
-    repeated at once if their letter is itself a greeting (``greets``), as after unblocking;
+    The contact may have refused the first greeting, for example after blocking us. The greeting is
+    repeated at once if the device's letter is itself a greeting (``greets``), as after unblocking;
     otherwise at most once a day, since letters may have crossed.
     """
     whose = peer_key(header.from_person, header.from_device)
@@ -122,10 +129,10 @@ def repeat_greeting_if_due(header: Header, device: Device, *, greets: bool) -> N
 def accept_bundle_letter(
     note: KeyBundleNote, header: Header, contact: Contact, device: Device
 ) -> None:
-    """Accept a changed device list, a contact's or ours; ignore one older than what we know.
+    """Accept a changed device list, a contact's or ours; ignore a list older than the known one.
 
     Raises:
-        BadKeyBundle, BadSignature, ForkedDeviceList.
+        BadKeyBundle, BadSignature, ForkedDeviceList, AddressOnThisMachine.
     """
     with suppress(OutdatedDeviceList):
         if is_from_own_device(header, device):

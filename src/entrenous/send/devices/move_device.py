@@ -75,7 +75,7 @@ def move_all_devices(relay_url: str, sheet: RecoverySheet | None, device: Device
     function again. Until then the move can be cancelled (:func:`cancel_move`).
 
     With a recovery sheet (``sheet``), the old relay need not answer. The new relay then confirms
-    that no copy of this device is in use (lock.md section 5).
+    the first copy of this device that reaches it (devices.md section 7).
 
     Raises:
         WaitsForDevices, OtherDevicesMustMoveFirst, AlreadyAtRelay, BadRelayAddress,
@@ -107,7 +107,7 @@ def move_all_devices(relay_url: str, sheet: RecoverySheet | None, device: Device
 def cancel_move(device: Device) -> str | None:
     """Cancel a move that was started on this device.
 
-    Return its target relay, None if there was no move.
+    Return the relay to which the move led, or None if there was no move.
     """
     led = move_target(device)
     cancel_move_led_here(device)
@@ -115,7 +115,10 @@ def cancel_move(device: Device) -> str | None:
 
 
 def _mailboxes_of_other_devices(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
-    """Return our other devices' mailboxes at the new relay; ask unready devices to prepare one."""
+    """Return our other devices' mailboxes at the new relay.
+
+    If a device has none there, ask the devices to prepare one, and raise WaitsForDevices.
+    """
     try:
         return ready_mailboxes(url, device)
     except WaitsForDevices:

@@ -99,12 +99,16 @@ def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
 
 
 def lock_for_prepared_mailbox(new: PreparedMailbox) -> RelayLock:
-    """Return the lock at the new relay, which has that relay's share of this vault's key."""
+    """Return the address and the token of the lock at the new relay, which has that relay's share
+    of this vault's key.
+    """
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
 
 def prepare_to_lead_move(url: str, device: Device) -> PreparedMailbox:
-    """Prepare to move to a relay, and tell our other devices to do the same; safe to repeat.
+    """Cancel moves to other relays, and prepare a mailbox at this relay; safe to repeat.
+
+    The next letters to our other devices tell them to do the same.
 
     Raises:
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
@@ -195,8 +199,11 @@ def _retire_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) 
 
 
 def abandon_prepared_mailboxes(person: Person, device: Device) -> None:
-    """Abandon all prepared mailboxes, since a device that this list marks as lost knows the tokens
-    that delete them. Call it in a transaction.
+    """Abandon the mailboxes that our devices prepared for a move, since a lost device knows the
+    tokens that delete them.
+
+    ``person`` has the device list that marks the device as lost. Call this function in a
+    transaction.
     """
     delete_prepared_mailboxes_except(None, device)
     device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(person.epoch).encode())
@@ -229,7 +236,10 @@ def _forget_mailboxes_of_others(now: Person, device: Device) -> None:
 
 
 def delete_prepared_mailboxes_except(kept: PreparedMailbox | None, device: Device) -> None:
-    """Schedule the deletion of prepared mailboxes other than ``kept``; call it in a transaction."""
+    """Schedule the deletion of prepared mailboxes other than ``kept``, and drop the records of all.
+
+    Call this function in a transaction.
+    """
     for one in prepared_mailboxes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
@@ -243,7 +253,9 @@ def delete_prepared_mailboxes_except(kept: PreparedMailbox | None, device: Devic
 def mailbox_deletions_for(
     revoked: LinkedDevice, relay_url: str, key: CertifiedDevice, device: Device
 ) -> tuple[MailboxDeletion, ...]:
-    """Return the deletions for all mailboxes that a revoked device has announced to us."""
+    """Return the deletions for all mailboxes that a revoked device has announced to us, and for the
+    mailbox on our list (``key``) if we have a token that deletes it.
+    """
     announced = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]
     if key.mailbox in {closing.mailbox for closing in announced} or revoked.close is None:
         return tuple(announced)
@@ -314,8 +326,8 @@ def _mailboxes_announced_at(url: str, device: Device) -> dict[DeviceId, MailboxI
 def _mailbox_deletion(home: LinkedMailbox, linked: LinkedDevice, device: Device) -> MailboxDeletion:
     """Return the deletion of a mailbox; for a former mailbox it has a time limit.
 
-    A former mailbox is needed only to unlock older copies of the folder, and its relay may be gone,
-    so we do not try for ever.
+    The lock at a former mailbox opens only older copies of the device's folder, and the relay may
+    be gone, so we do not try for ever.
     """
     if home.what is MailboxUse.LEFT:
         give_up_at = now_in_whole_seconds(device) + timedelta(days=FORMER_MAILBOX_DAYS)
@@ -347,7 +359,7 @@ def _generate_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailb
 
 
 def _delete_unannounced_mailbox(new: PreparedMailbox, device: Device) -> None:
-    """Delete an empty mailbox that only our own devices know of."""
+    """Forget an empty mailbox that only our own devices know of; delete it if its relay answers."""
     home = new.home
     with suppress(EntrenousError):
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)

@@ -60,11 +60,11 @@ _GIVE_UP_ON_OLD_RELAY_AFTER: Final = timedelta(
 def record_own_former_mailbox(
     home: MailboxAddress, device: Device, *, relay_silent: bool, next_close: Secret | None = None
 ) -> datetime:
-    """Record the mailbox that we leave as a former one; return the time until which letters may
-    arrive there.
+    """Record a mailbox that this device leaves; return the time until which letters may arrive
+    there.
 
-    ``next_close`` is the new close token that its relay does not have yet. Call it in a
-    transaction.
+    ``next_close`` is a new close token that the mailbox's relay does not have yet. Call this
+    function in a transaction.
     """
     now = now_in_whole_seconds(device)
     until = now + timedelta(days=FORMER_MAILBOX_DAYS)
@@ -111,7 +111,7 @@ def _is_fetch_due(old: FormerAddress, now: datetime) -> bool:
 def replace_old_mailbox_close_tokens(device: Device) -> None:
     """Generate new close tokens for old mailboxes, since a lost device knows the present ones.
 
-    Call it in the transaction that revokes that device.
+    Call this function in the transaction that accepts the list in which that device is revoked.
     """
     for old in former_addresses(device):
         fresh = Secret(device.random_source.token(TOKEN_BYTES))
@@ -167,8 +167,9 @@ def handle_failed_old_mailbox_fetch(
 ) -> EntrenousError | None:
     """Handle a failed fetch from an old mailbox; return the error to report, or None.
 
-    Stop trying if the relay no longer accepts our token, or has failed for a long time. If it does
-    not know the mailbox, keep trying: it may temporarily use another database.
+    Give up the mailbox if the relay no longer accepts our token, or has failed for a long time,
+    unless the vault is still unlocked through that relay. If the relay does not know the mailbox,
+    keep trying: the relay may temporarily use another database.
     """
     key, now = old.home.mailbox.hex(), now_in_whole_seconds(device)
     if (
@@ -187,8 +188,9 @@ def handle_failed_old_mailbox_fetch(
 def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Switch to the mailbox ``new``, which our newest device list names.
 
-    The old mailbox is read for some days more. Everybody gets a greeting; our own devices get it at
-    their old mailboxes. The user is notified, unless this device led the move (``led``).
+    The old mailbox is read for some days more. Contacts who are not blocked get a greeting, and so
+    do our own devices, at their old mailboxes. The user is notified, unless this device led the
+    move (``led``).
     """
     unsent = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
     next_close = None if unsent is None else Secret(unsent)
@@ -218,7 +220,7 @@ def _queue_greetings_to_everybody(device: Device) -> None:
 def _greet_own_devices(before: OwnIdentity, device: Device) -> None:
     """Greet our devices at their old mailboxes, which they read before and after the move.
 
-    In reply they send us tokens for their new ones.
+    In reply, those devices send us tokens for their new mailboxes.
     """
     us = own_other_devices(device)
     if us is None:

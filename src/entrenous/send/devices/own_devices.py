@@ -1,5 +1,5 @@
-"""Our own devices: list and revoke them, make the recovery sheet, and the checklist after a loss
-(docs/spec/devices.md, section 4).
+"""Our own devices: list them, revoke them, and make a recovery sheet. Also the checklists after a
+loss (docs/spec/devices.md, section 4).
 """
 
 from collections.abc import Collection
@@ -75,9 +75,9 @@ class OwnDevice:
 class DeviceOverview:
     """The state of all our devices, this one first.
 
-    ``to_close`` are the names of devices whose mailboxes are not deleted yet, ``refused`` those of
-    them whose deletion the relay refused. ``letters`` counts all queued letters. ``moves_to`` is
-    the relay of a move started on this device, ``not_ready`` the devices that it waits for.
+    ``to_close`` are the names of revoked devices whose mailboxes are not deleted yet; ``refused``
+    are those whose deletion the relay refused. ``letters`` counts all queued letters. ``moves_to``
+    is the relay of a move started on this device, ``not_ready`` the devices that it waits for.
     """
 
     devices: tuple[OwnDevice, ...]
@@ -162,7 +162,7 @@ class RevocationState(StrEnum):
 
     DONE = "done"
     WAITS = "waits"  # not confirmed by the relay; it is asked whenever the outbox is sent
-    REFUSED = "refused"  # the relay rejects the token this device knows; another device may know it
+    REFUSED = "refused"  # the relay rejects our token; another device may have a newer one
     ELSEWHERE = "elsewhere"  # this device does not know the token; another device may
 
 
@@ -206,10 +206,9 @@ def revoke_device(
 def _also_try_close_token_of_sheet(
     linked: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
-    """Also try the sheet's close token.
+    """Have the close token on the sheet tried first, and then the one that the device sent to us.
 
-    The relay accepts only the newest token, which is either the token on the sheet or the token
-    that the device sent to us.
+    The relay accepts only the newest token, and either of the two may be the newer one.
     """
     if sheet is None or sheet.mailbox != mailbox:
         return

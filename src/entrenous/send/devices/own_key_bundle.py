@@ -219,9 +219,10 @@ def schedule_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
 
 
 def repeat_mailbox_deletions(relay_url: str, since: datetime, device: Device) -> None:
-    """Repeat recent deletions at a relay that was restored and may have forgotten them.
+    """Repeat deletions since that time at a relay that was restored and may have forgotten them.
 
-    Call it in a transaction.
+    The records of earlier deletions, at any relay, are dropped. Call this function in a
+    transaction.
     """
     for one in list(DELETED_MAILBOX_TABLE.all(device.vault)):
         if one.closed_at is not None and one.closed_at < since:
@@ -237,7 +238,9 @@ def relays_with_mailbox_deletions(since: datetime, device: Device) -> set[str]:
 
 
 def schedule_close_token_resend(device: Device) -> None:
-    """Tell our relay the close token of our mailbox again, unless it is about to change anyway."""
+    """Have the close token of our mailbox sent to our relay again, unless a new token waits to be
+    sent anyway.
+    """
     close = own_device(device).home.close
     if close is not None and device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is None:
         device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, close.reveal())
@@ -250,8 +253,8 @@ def record_deleted_mailbox(closing: MailboxDeletion, device: Device) -> None:
 
 
 def pending_device_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
-    """Return the pending deletions of mailboxes at which a device receives (``name``), not of
-    mailboxes that were made for a linking.
+    """Return the pending deletions of mailboxes at which revoked devices receive: those that have a
+    ``name``.
     """
     every = MAILBOX_TO_DELETE_TABLE.all(device.vault)
     return tuple(one for one in every if one.name is not None)

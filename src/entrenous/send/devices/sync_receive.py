@@ -130,8 +130,9 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
 
     Raises:
         BadSync.
-        NotForThisMailbox: the record has another device's close token, or says that we know, forgot
-            or blocked ourselves.
+        NotForThisMailbox: the record has the close token or the mailboxes of a device other than
+            its sender, says that we forgot or blocked ourselves, or has another person's keys.
+        BadKeyBundle, BadSignature, AddressOnThisMachine: its key bundle is not accepted.
     """
     shared = read_sync_note(note)
     if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
@@ -159,7 +160,8 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
 def _is_our_record_current(known: ChangeStamp, received: ChangeStamp, shared: SharedRecord) -> bool:
     """Return whether our record is at least as new as the one received.
 
-    Records that a single device writes arrive in order.
+    A close token and a list of mailboxes are written by one device only and arrive in order. Of two
+    such records with the same time, the one that arrives later is the newer one.
     """
     if isinstance(shared, SharedCloseToken | SharedMailboxes):
         return known.at > received.at or known == received
@@ -185,7 +187,7 @@ def _apply_record(shared: SharedRecord, epoch: int, device: Device) -> None:
 
 
 def _contact_unless_self(person: bytes, device: Device) -> Contact | None:
-    """Return the contact, or None if this is us."""
+    """Return the contact with this id; None if there is none, or if this is us."""
     return None if person == own_device(device).person.id else contact_by_id(person, device)
 
 
@@ -257,7 +259,10 @@ def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> C
 
 
 def _apply_block(shared: SharedBlock, device: Device) -> None:
-    """Block or unblock a person as another device of ours did; ignore an unknown person."""
+    """Block or unblock a person as another device of ours did.
+
+    If the person is unknown, do nothing now; the block takes effect when the person is added.
+    """
     known = _contact_unless_self(shared.person, device)
     if known is None or known.blocked == shared.blocked:
         return

@@ -70,8 +70,8 @@ CHANGE_STAMP_TABLE: Final = Table(CHANGE_TIME, ChangeStamp)
 
 
 def shared_record_key(shared: SharedRecord) -> str:
-    """Return the key under which a record is stored. Records about the same subject have the same
-    key.
+    """Return the key that a record has in :data:`CHANGE_STAMP_TABLE`. A newer record replaces an
+    older one with the same key.
     """
     match shared:
         case SharedContact() | SharedForgottenContact():
@@ -87,8 +87,8 @@ def shared_record_key(shared: SharedRecord) -> str:
 
 
 def contact_record_key(person: PersonId) -> str:
-    """Return the key of all records about a person, including the one that says that the person was
-    forgotten.
+    """Return the key of the record about a contact, which is also the key of the record that says
+    that the contact was forgotten.
     """
     return _CONTACT_KEY_PREFIX + person.hex()
 
@@ -99,8 +99,11 @@ def shared_record_digest(shared: SharedRecord) -> bytes:
 
 
 def stamp_and_list_shared_records(device: Device) -> dict[str, SharedRecord]:
-    """Return every shared record by key, deleted ones included. The field ``at`` of each is the
-    time of its last change; changes since the last call are dated now. Call it in a transaction.
+    """Return every shared record by key, including those that say that a contact or circle was
+    deleted.
+
+    The field ``at`` of each record is the time of its last change; changes since the last call are
+    dated now. Call this function in a transaction.
     """
     now = now_in_whole_seconds(device)
     found = {shared_record_key(one): one for one in _current_records(now, device)}
@@ -136,7 +139,10 @@ def store_change_stamp(key: str, stamp: ChangeStamp, device: Device) -> None:
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
-    """Check whether the newest record about a person, who need not be a contact, is a block."""
+    """Check whether the newest block record about a person says that the person is blocked.
+
+    The person need not be a contact.
+    """
     said = SharedBlock(person, _EARLIEST_TIME, blocked=True)
     stamp = change_stamp_of(shared_record_key(said), device)
     return stamp is not None and stamp.digest == shared_record_digest(said)
@@ -151,7 +157,10 @@ def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -
 
 
 def _new_change_time(shared: SharedRecord, before: ChangeStamp | None, now: datetime) -> datetime:
-    """Return the time of a change: now, but at least one second after the previous change."""
+    """Return the time of a change: now, but at least one second after the previous change.
+
+    The record of somebody who was never blocked is dated 1970, so that it undoes no block.
+    """
     if before is not None:
         after = before.at + timedelta(seconds=1) if before.at < _LATEST_TIME else before.at
         return max(now, after)

@@ -81,7 +81,7 @@ def mark_contact_for_resync(person: PersonId, device: Device) -> None:
 
 
 def mark_for_resync(linked: DeviceId, person: PersonId, device: Device) -> None:
-    """Have the next sync resend a contact to another device of ours that has forgotten it."""
+    """Have the next sync resend a contact to the device ``linked``, with new tokens."""
     device.vault.drop(SYNCED_VERSION, _synced_key(linked, contact_record_key(person)))
 
 
@@ -140,7 +140,7 @@ def _devices_without_tokens(
 
 
 def _was_forgotten(sent_state: bytes, shared: SharedRecord) -> bool:
-    """Check whether our other device's last record says that this contact was forgotten."""
+    """Check whether the record that our other device has says that this contact was forgotten."""
     if not isinstance(shared, SharedContact):
         return False
     gone = shared_record_digest(SharedForgottenContact(shared.person, shared.at))

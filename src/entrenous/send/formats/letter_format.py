@@ -172,7 +172,7 @@ _HPKE_INFO_LABEL: Final = "entrenous/2 letter"
 
 
 def write_hpke_info(address: LetterAddress) -> bytes:
-    """Encode the data that HPKE binds; both ends know it, so it is never decoded.
+    """Encode the data that HPKE binds. Both ends know these data, so they are not sent.
 
     Raises:
         ValueError: a field does not have the length of its kind.
@@ -305,7 +305,7 @@ _BODY_KIND_MAX: Final = 2**16 - 1
 
 
 class _BodyCodec(NamedTuple):
-    """A kind of body: its class, its CBOR value, and how that is read."""
+    """A kind of body: its class, and the functions that make and read its CBOR value."""
 
     body_type: type[Any]
     to_fields: Callable[[Any], object]

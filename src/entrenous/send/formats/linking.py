@@ -122,7 +122,7 @@ def unpad_link_message(untrusted: bytes) -> bytes:
     """Extract the message from an envelope.
 
     Raises:
-        BadLink: there is none.
+        BadLink: the envelope has no message of a linking, or is not padded as specified.
     """
     begin = len(_LINK_MESSAGE_TYPE_BYTE) + _MESSAGE_LENGTH_FIELD_BYTES
     end = begin + int.from_bytes(untrusted[len(_LINK_MESSAGE_TYPE_BYTE) : begin], "big")
@@ -320,11 +320,11 @@ def link_commitment(public: bytes, offer: bytes) -> bytes:
 
 
 def link_transcript(ask: bytes, answer: bytes) -> bytes:
-    """Return the transcript: the first two messages as they were sent.
+    """Return the transcript: a label, and the hashes of the first two messages as they were sent.
 
-    The third message is left out: its key and offer were committed to in the first, but not their
-    encryption. If it were included, an attacker could encrypt the offer again and again until the
-    comparison strings match.
+    The third message is left out. The first message commits to the key and the offer in the third
+    message, but not to the encryption of the offer. If the third message were included, an attacker
+    could encrypt the offer again and again until the comparison strings match.
     """
     return _TRANSCRIPT_LABEL + sha256(ask) + sha256(answer)
 
@@ -342,7 +342,7 @@ def open_offer(private: Secret, ask: bytes, answer: bytes, untrusted: bytes) -> 
     """Decrypt the offer, which is not trusted until it matches the commitment.
 
     Raises:
-        NotForThisMailbox: it was sealed to another key, or after other messages.
+        NotForThisMailbox: the offer was sealed to another key or for another linking, or changed.
     """
     return open_sealed(private, _offer_context(ask, answer), untrusted)
 

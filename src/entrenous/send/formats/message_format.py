@@ -1,7 +1,7 @@
 """Messages as CBOR: the body with its manifest and audience, and the content of one copy.
 
 The content is a message frame (the list of the files, and the text) and the files, all padded
-(docs/spec/letter.md, section 6, and docs/spec/content.md, section 3).
+(docs/spec/letter.md, section 6, and docs/spec/content.md, sections 1 to 3).
 """
 
 import io
@@ -227,10 +227,10 @@ def _parse_frame(encoded: bytes) -> MessageFrame:
 
 
 def padded_reader(data: bytes) -> BinaryIO:
-    """Return a reader of the padded bytes of a file, without a copy of it.
+    """Return a reader of the padded bytes of a file; the file is not copied.
 
     Raises:
-        ValueError: it is empty.
+        ValueError: the file is empty.
     """
     if not data:
         raise ValueError("a file of a message has at least one byte")
@@ -272,7 +272,8 @@ def padded_length(length: int) -> int:
     """Return the Padmé length for ``length`` bytes, at least 4,096.
 
     Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
-    PETS 2019, algorithm 1: at most 12 % longer, and it reveals only O(log log length) bits.
+    PETS 2019, algorithm 1: above 4,096 bytes, the result is at most 12 % longer, and it reveals
+    only O(log log length) bits.
     """
     exponent = max(length, _PADDED_FILE_BYTES_MIN).bit_length() - 1
     zeros = exponent - exponent.bit_length()

@@ -42,8 +42,8 @@ from entrenous.wire.text import as_name, as_relay_url
 
 @dataclass(frozen=True, slots=True)
 class SharedContact:
-    """A contact. ``lent`` are send tokens that the linked device may use for its first letters to
-    each of the contact's devices.
+    """A contact. ``lent`` are send tokens that the receiving device may use for its first letters
+    to each of the contact's devices.
     """
 
     person: PersonId
