@@ -33,7 +33,7 @@ _PERIOD_PATTERN: Final = re.compile(  # ISO 8601 durations, and working days, wh
 
 
 class PeriodUnit(StrEnum):
-    """The unit of a period, as it appears in a sentence."""
+    """The unit of a period."""
 
     HOURS = "hours"
     DAYS = "days"
@@ -316,10 +316,10 @@ class _DayPeriodCounter:
         return moved, (sentence,)
 
     def _note_unknown_holidays(self, last: date) -> tuple[str, ...]:
-        """Say which holidays are not considered.
+        """Return a note on holidays that were not considered, or nothing.
 
-        If no holidays are known for the place, none is considered. Otherwise only a holiday that
-        applies in just some parts of the place is left out.
+        These are all holidays, if none are known for the place; otherwise a holiday on the last day
+        that only some parts of the place have.
         """
         if DayOff.HOLIDAY not in self.rule.off:
             return ()

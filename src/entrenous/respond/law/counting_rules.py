@@ -65,8 +65,8 @@ class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     read_on: date | None = None
 
     def citation_of(self, provision: str) -> str:
-        """Return a citation, e.g. " (Civil Code of Japan, art. 140)"; "" if this law has no such
-        provision.
+        """Return a citation, e.g. " (Civil Code of Japan, art. 140)"; "" if ``provision`` is
+        empty.
         """
         return f" ({self.law}, {provision})" if provision else ""
 
@@ -95,7 +95,9 @@ def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
 
 
 def counting_rule_for(route: Route) -> CountingRule:
-    """Return the rule for a route's time limits: its jurisdiction's rule, or its country's."""
+    """Return the rule for a route's time limits: that of its jurisdiction, else that of the
+    jurisdiction's country, else the default rule.
+    """
     return _rule_for(route.jurisdiction, route.kind)
 
 

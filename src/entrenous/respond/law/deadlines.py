@@ -93,7 +93,8 @@ class RequiredAct(Enum):
 
 
 def deadlines_of_case(case: Case, now: datetime) -> tuple[Deadline, ...]:
-    """Return all deadlines of all notices, most urgent first; those without a date come last.
+    """Return the deadlines of all notices that were not withdrawn, and of a breach, most urgent
+    first: those that are running, missed, not started, met, and those without a fixed time.
 
     Args:
         case: its notices contain the law as it was when they were drafted.
@@ -128,7 +129,7 @@ def clause_due_at(
     place: Place = WORLDWIDE,
 ) -> datetime | None:
     """Return the end (in UTC) of the period that a clause sets; None if the clause names no
-    duration.
+    duration, or if the rule gives no date for it.
 
     Args:
         started_at: aware; when the clause's period began.
@@ -154,7 +155,11 @@ def addressee_place(route: Route, situation: Situation) -> Place:
 
 @lru_cache(maxsize=1024)
 def place_whose_clocks_count(jurisdiction: str, named: tuple[Place, ...]) -> Place:
-    """Return the first of the named places that a jurisdiction's law covers, or its own place."""
+    """Return the first of the named places that a jurisdiction's law covers.
+
+    Return the law's own place if the law covers none of the named places, or if the law's own place
+    is a part of the place that was found: for a law of US-CA, this is US-CA if the US was named.
+    """
     if jurisdiction == WORLDWIDE:
         return next(iter(named), WORLDWIDE)
     inside = (where for where in named if law_reaches(jurisdiction, (where,)))
@@ -305,9 +310,11 @@ def _breach_deadline_state(breach: Breach, due_at: datetime | None, now: datetim
 
 
 def _start_time(notice: Notice, clause: str) -> datetime | None:
-    """Return when the clause's period began: at receipt, or at sending if receipt is unknown.
+    """Return when the clause's period began; None before sending, or if somebody else's act starts
+    the time.
 
-    Return None before sending, or if somebody else's act starts the time.
+    A period for confirming receipt begins at sending. Any other begins at receipt, or at sending if
+    the time of receipt is unknown.
     """
     if notice.route.clock is not DeadlineStart.RECEIPT:
         return None
@@ -319,8 +326,8 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
 
 
 def _pause_length(notice: Notice) -> timedelta:
-    """Return how long the addressee waited for the person's answer, if the law does not count that
-    time.
+    """Return how long the addressee waited for the person's answer; zero if the law counts that
+    time, or if the person has not answered.
     """
     asked, supplied = notice.asked_at, notice.supplied_at
     if (

@@ -25,11 +25,11 @@ THREAT_LADDER: Final = "threat"
 @dataclass(frozen=True, slots=True)
 class LadderStep:
     """One step. ``what`` is the fact; if ``says`` is set, people read that instead. ``words`` are a
-    message that the person may send. ``kinds`` are the kinds of route that a plan lists after it;
-    ``platform`` and ``help`` say whether the plan lists the report to the platform and help lines
-    with it. ``if_demanded``: the step also applies outside its ladder if something is demanded.
-    ``only_with_routes``: the step is left out if no route of its kinds applies. ``sender_known``:
-    the step addresses the person who passed the picture on.
+    message that the person may send. ``kinds`` are the kinds of route that a plan lists after the
+    step; ``platform`` and ``help`` say whether the plan lists the report to the platform and help
+    lines beside the step. ``if_demanded``: the step also applies outside its ladder if something is
+    demanded. ``only_with_routes``: the step is left out if no route of its kinds applies.
+    ``sender_known``: the step is left out if it is not known who passed the picture on.
     """
 
     id: str
@@ -131,8 +131,8 @@ def shipped_ladder(name: str) -> Ladder:
 def read_ladder(name: str, data: bytes) -> Ladder:
     """Parse a ladder.
 
-    Raises BadTable for invalid TOML or an invalid column, and unless ``order`` names each step
-    once and each step has a source.
+    Raises BadTable if the TOML or a column is invalid, if ``order`` does not name each step exactly
+    once, or if a step has no ``sources`` or no ``verified_by``.
     """
     file = f"{name}-ladder.toml"
     table = read_table(_LadderTable, data, file)

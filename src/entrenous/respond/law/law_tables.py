@@ -1,6 +1,6 @@
 """Strict parsing of the shipped law tables in facts/laws/.
 
-Each table is parsed once, when it is first needed.
+The routes and the changes of laws are each parsed once, when they are first needed.
 """
 
 from collections.abc import Mapping
@@ -106,8 +106,8 @@ class _LawTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class LawChange:
     """A change of a route, or of the law around it, and the day from which it applies.
 
-    ``law`` is false for a bill or a draft, which is never offered. ``tell`` has sentences to show
-    with the route, each with the first day on which to show it.
+    ``law`` is false for a bill, a draft or a guideline, which is never offered. ``tell`` has
+    sentences to show with the route, each with the first day on which to show it.
     """
 
     id: str
@@ -132,12 +132,12 @@ def shipped_routes() -> tuple[Route, ...]:
 
 @cache
 def shipped_changes() -> tuple[LawChange, ...]:
-    """Return the known later changes to these laws, including bills."""
+    """Return the known changes of these laws in this release, including bills."""
     return read_changes(_shipped_laws())
 
 
 def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
-    """Parse the routes of the law tables, in their order.
+    """Parse the routes in the law tables, in the order of the tables.
 
     Args:
         laws: the tables by file name. The same id may not be in two of them.
@@ -149,7 +149,7 @@ def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
 
 
 def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
-    """Parse the changes in the same tables; raises BadTable."""
+    """Parse the changes in the law tables; raises BadTable."""
     tables = {name: read_table(_LawTable, data, name) for name, data in laws.items()}
     return tuple(
         _parse_change(id_, row, name, tables)

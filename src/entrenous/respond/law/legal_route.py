@@ -59,7 +59,7 @@ class DeadlineStart(StrEnum):
 
     RECEIPT = "receipt"  # the addressee receives what the person sends
     ELSEWHERE = "elsewhere"  # the act of an authority, or an unknown event
-    NONE = "none"  # the law sets no deadline
+    NONE = "none"  # the law sets no fixed time
 
 
 @dataclass(frozen=True, slots=True)

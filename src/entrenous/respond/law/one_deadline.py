@@ -65,11 +65,11 @@ class ClauseDueTime:
 
 @dataclass(frozen=True, slots=True)
 class CountedDeadline:
-    """A deadline with its calculation. ``due_at`` (aware UTC) is when the first clause with a date
-    ends.
+    """A deadline with its calculation. ``due_at`` (aware UTC) is the date of the first clause that
+    has one.
 
-    ``route`` is the version of the law in force on the day of the event, or else the nearest
-    version.
+    ``route`` is the version of the law in force on the day of the event; if none was, the next
+    version after that day, or else the last one.
     """
 
     route: Route

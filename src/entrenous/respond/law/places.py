@@ -1,8 +1,7 @@
 """Places that a person names, and the jurisdictions in the tables of laws.
 
-The names are those of countries and of their parts as people write them, in every language of
-Unicode CLDR. Babel has the countries' names; places.toml has other names and the parts that laws
-need.
+The package Babel has the names of countries in every language of Unicode CLDR. places.toml has
+other names of countries, and the names of those parts of countries that laws need.
 """
 
 import re
@@ -19,7 +18,7 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import language_of_person, translated
 from entrenous.respond.fact_tables import read_table, shipped_table
 
-Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "worldwide"; "US-CA"
+Place = NewType("Place", str)  # a code of ISO 3166 such as "DE" or "US-CA", "EU", or "worldwide"
 
 
 class UnknownPlace(Refused):
@@ -83,7 +82,7 @@ _LETTER_REPLACEMENTS: Final = str.maketrans(
 )
 _SUGGESTION_SIMILARITY_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
 _TYPO_SIMILARITY_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
-# this many letters of a name are enough to compare: "Trin" for "Trinidad"
+# the beginning of a name is recognised if it has this many letters: "Trin" for "Trinidad"
 _PREFIX_LETTERS_MIN: Final = 4
 _SUGGESTIONS_MAX: Final = 3
 _REGIONAL_LOCALE_PATTERN: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
@@ -166,7 +165,7 @@ def _choices_in_words(places: tuple[Place, ...]) -> str:
 
 def _places_with_code(text: str) -> tuple[Place, ...]:
     """Return the place that has this code; an empty tuple if there is none."""
-    code = _resolve_country_alias(text.upper().replace(".", ""))  # U.K.
+    code = _resolve_country_alias(text.upper().replace(".", ""))  # "U.K." is read as "UK"
     if code in ("EU", WORLDWIDE):
         return (Place(code),)
     country, dash, part = code.partition("-")
@@ -183,8 +182,8 @@ def _places_of_known_codes(codes: Iterable[str]) -> tuple[Place, ...]:
 
 
 def _places_named_in_any_language(text: str) -> tuple[Place, ...]:
-    """Return the places with this name in any language, and those whose name differs by a typing
-    error.
+    """Return the places with this name in any language, and also those whose name differs by a
+    typing error; empty if no place has this name.
 
     Both are needed: "Nigera" is Niger in one language, but a typing error for Nigeria in others.
     """
@@ -229,8 +228,8 @@ def place_codes_named(name: str) -> frozenset[str]:
 
 
 def country_codes_named_in_any_language(name: str) -> frozenset[str]:
-    """Return the codes of the countries with this name in any language of CLDR. This takes a
-    second.
+    """Return the codes of the countries with this name in any language of CLDR. The first call
+    takes about a second.
     """
     return _names_in_every_language().get(fold_name(name), frozenset())
 
@@ -277,7 +276,8 @@ def two_letter_codes_for(letters: str) -> frozenset[str]:
 
 
 def fold_name(name: str) -> str:
-    """Return a name for comparison: without case, accents, punctuation, spaces and a leading "the".
+    """Return a name for comparison: without case, accents, punctuation, spaces and a leading "the",
+    and with "saint" for "St.".
 
     >>> fold_name("The Bahamas"), fold_name("Côte d'Ivoire"), fold_name("St. Lucia")
     ('bahamas', 'cotedivoire', 'saintlucia')

@@ -108,13 +108,13 @@ _LADDER_NAME_BY_SPREAD: Final = {
 
 
 def make_plan(situation: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
-    """Return the steps for a situation, the first one first.
+    """Return the steps for a situation, in the order in which to take them.
 
     Args:
         situation: an unanswered question excludes no route.
         on_date: the day of the event; courts and police apply the law of that day.
-        today: duties follow the law in force on this day. Facts that were last checked long before
-            it get a caution.
+        today: duties follow the law in force on this day. Facts that were read long before this day
+            get a caution.
         under_18: somebody in the picture was under 18 when it was taken.
     """
     if under_18:
@@ -177,8 +177,8 @@ def _steps_by_rank(
 ) -> tuple[PlanStep, ...]:
     """Merge the legal routes with the report to the platform.
 
-    Help lines come first if there are no steps, or if the first step is unverified or an unsure
-    copyright route.
+    Help lines come first if there are no steps, or if the first step is unverified or a copyright
+    route that may be unsuitable. Otherwise they come last.
     """
     ranked_steps = [(rank_key(one.route, situation), _route_step(one, situation)) for one in ranked]
     reports = _platform_steps(situation, ranked, today)
@@ -243,8 +243,8 @@ def _police_contact(ladder: Ladder, step: LadderStep, situation: Situation) -> s
 
 
 def _help_line_steps(situation: Situation, today: date) -> Iterator[PlanStep]:
-    """Yield up to three help lines of the person's own places. Crisis lines are shown only by
-    `entrenous help`.
+    """Yield up to three help lines that are not worldwide. Crisis lines and lines for children are
+    left out.
     """
     lines = find_help_lines(situation.places, HelpNeed(threat=situation.posted is Spread.THREAT))
     near = [
@@ -278,8 +278,8 @@ _PLATFORM_KINDS_WITH_PAGES: Final = frozenset(
 def _platform_steps(
     situation: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
-    """Yield the report to the platform itself or, for a site without a record, how to find its
-    host.
+    """Yield the report to the platform, unless one of the routes is specific to the platform. For a
+    site without a record, yield the general reports to a site and to a web host.
     """
     record = platform_record(situation)
     if record is not None:

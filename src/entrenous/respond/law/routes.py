@@ -97,7 +97,7 @@ def routes_for(
         on_date: the day of the event; courts and police apply the law of that day.
         today: the law of this day decides the duties of the addressees.
         routes: the shipped table if None.
-        also_in_chats: the picture is also in a chat, besides the places that ``posted`` names.
+        also_in_chats: the picture is also in a chat, whatever ``situation.posted`` says.
     """
     table = shipped_routes() if routes is None else routes
     fitting = [
@@ -159,11 +159,12 @@ def routes_for_minors(
 
 
 def situation_of(case: Case) -> Situation:
-    """Return a case's situation; sightings take precedence over the person's answers.
+    """Return a case's situation. How far the picture has spread is decided by the sightings first,
+    and then by the person's answer.
 
     A copy in a chat counts as seen in a group chat, unless the person answered that it went from
-    person to person. In a case about a threat, a chat is where the threat was made. If all
-    sightings are on one platform, that is the case's platform.
+    person to person. In a case about a threat, a chat is where the threat was made. If the person
+    named no platform and all sightings are on one, that is the case's platform.
     """
     said = replace(case.situation, platform=case.situation.platform or _common_platform_id(case))
     if any(sighting.reach is SightingReach.PUBLIC for sighting in case.sightings):
@@ -191,8 +192,9 @@ def routes_for_case(
 def find_route(
     id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
-    """Return a route by name, in its applicable version; arguments as for :func:`routes_for`.
-    Raises RouteNotApplicable if no such route applies to this case today.
+    """Return the route whose own or family's id is ``id_``, in its applicable version; the other
+    arguments are as for :func:`routes_for`. Raises RouteNotApplicable if no such route applies to
+    this case today.
     """
     for ranked in routes_for_case(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
@@ -220,7 +222,7 @@ def reason_not_applicable(route: Route, situation: Situation, on_date: date, tod
     """
     if not _reaches_place(route, situation):
         return translated(_OTHER_PLACE_TEXT)
-    # Today's law decides about duties, the law on the day of the event about offences.
+    # For courts and police, the law on the day of the event counts; for all others, today's law.
     day = on_date if route.kind in _KINDS_UNDER_LAW_OF_EVENT_DAY else today
     if not route.is_in_force(day):
         return _why_not_in_force(route, day)
@@ -344,11 +346,12 @@ def platform_kind(situation: Situation) -> str:
 
 
 def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
-    """Return a sort key.
+    """Return a sort key (docs/spec/case.md section 4).
 
-    Routes come first that are verified, surely fit the person, reach the picture itself, and may be
-    used by a representative if there is one. Among equal ones, the kind decides, then unanswered
-    conditions, the platform, and the hours to removal.
+    Its parts are, in this order: whether the route is unverified; whether it is a copyright route
+    that may be unsuitable; whether it cannot reach a copy in a chat; whether somebody acts for the
+    person shown, but may not use it; the kind; whether a condition is unanswered; whether it is a
+    route of another platform; the hours to removal; and the id.
     """
     user_may_file = not situation.on_behalf or route.representative is not WhetherCovered.NO
     return (

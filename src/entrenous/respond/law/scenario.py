@@ -58,7 +58,7 @@ EnumT = TypeVar("EnumT", bound=StrEnum)
 
 
 def read_scenario(data: bytes, today: date) -> Scenario:
-    """Parse a file: JSON if it begins with a brace, else TOML; raises BadScenario or Refused."""
+    """Parse a file: JSON if it begins with a brace, else TOML; raises BadScenario, UnknownPlace."""
     if len(data) > SCENARIO_BYTES_MAX:
         raise BadScenario(why=f"it is longer than {SCENARIO_BYTES_MAX} bytes")
     try:

@@ -1,4 +1,6 @@
-"""Working days of a place: its weekend and its public holidays, from the package ``holidays``."""
+"""The weekends and public holidays of places, from the package ``holidays`` and
+facts/holidays.toml.
+"""
 
 import calendar
 import warnings
@@ -51,10 +53,10 @@ class _AdditionalHolidaysTable(msgspec.Struct, forbid_unknown_fields=True, froze
 
 
 def day_off_reason(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
-    """Return why a day is off there, e.g. "Sunday" or "Good Friday"; "" on a working day.
+    """Return why a day is off in a place, e.g. "Sunday" or "Good Friday"; "" on a working day.
 
     Args:
-        day: in the place's own calendar.
+        day: the date in the place's local time.
         place: a country or a part of one.
         kinds: the kinds of days that count as days off.
     """
@@ -87,7 +89,9 @@ def holidays_of(place: Place, year: int) -> Mapping[date, str]:
 
 
 def holiday_in_some_parts(day: date, place: Place) -> str:
-    """Return the name of a holiday that only some parts of a country have; "" if none has one."""
+    """Return the name of the holiday that at most half of a country's parts have on this day; "" if
+    there is none.
+    """
     if not has_holidays(place) or _known_part(place):
         return ""
     return _holidays_of_parts(place, day.year, of_most_parts=False).get(day, "")
@@ -101,8 +105,8 @@ def _known_part(place: Place) -> str | None:
 
 @lru_cache(maxsize=256)
 def _holidays_of_parts(place: Place, year: int, *, of_most_parts: bool) -> dict[date, str]:
-    """Return the holidays that most parts of a country have, or, if not ``of_most_parts``, those of
-    fewer parts.
+    """Return the holidays that most parts of a country have, or, if not ``of_most_parts``, those
+    that at most half of the parts have.
     """
     country = place.partition("-")[0]
     lists = [_library_holidays(country, part, year) for part in _parts_of(country)]

@@ -36,9 +36,10 @@ class _ZonesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @lru_cache(maxsize=512)
 def zones_of(place: Place) -> tuple[ZoneInfo, ...]:
-    """Return every time zone of a place, UTC for the whole world and for unknown places.
+    """Return the time zones of a place, UTC for the whole world and for unknown places.
 
-    A country, or a part that is in no table, has all zones of its country.
+    For a part of a country, these are the zones in zones.toml; without an entry there, all zones of
+    the country. The EU has only the zone of Brussels.
     """
     table, country = _zones_table(), place.partition("-")[0]
     if place in table.part:
@@ -64,7 +65,9 @@ def capital_zone(place: Place) -> ZoneInfo:
 
 
 def single_zone_at(place: Place, moment: datetime) -> tzinfo | None:
-    """Return the time zone of a place at that time; None if it has several that differ then."""
+    """Return the time zone of a place; None for the whole world, and for a place with several zones
+    that differ at that time.
+    """
     zones = zones_of(place)
     alike = len({moment.astimezone(zone).utcoffset() for zone in zones}) == 1
     return zones[0] if alike and place != WORLDWIDE else None
@@ -75,8 +78,8 @@ def moment_at_place_in_words(moment: datetime, place: Place, home: Place | None 
 
     Args:
         moment: aware.
-        place: the place whose clocks count. If it has several time zones, UTC is used.
-        home: where the person is. If that is unknown, or has the same time, UTC is shown beside it.
+        place: the place whose clocks count. If it has several times at that moment, UTC is used.
+        home: where the person is. If this is unknown or has the same time, UTC is shown instead.
 
     >>> moment_at_place_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))
     'Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)'
