@@ -48,7 +48,7 @@ class NotCapturable(Refused):
 
 @dataclass(slots=True)
 class RecordingWeb:
-    """A :class:`Web` that keeps every exchange; ``web`` must record the transferred bytes."""
+    """A :class:`WebAccess` that keeps every exchange; ``web`` must record the transferred bytes."""
 
     web: WebAccess
     clock: Clock
@@ -57,7 +57,7 @@ class RecordingWeb:
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
     ) -> WebAnswer:
-        """Call :meth:`Web.get` of ``web``, and keep the exchange."""
+        """Call :meth:`WebAccess.get` of ``web``, and keep the exchange."""
         at = self.clock.now()
         answer = self.web.get(url, headers, bytes_max, allow_loopback=allow_loopback)
         self.exchanges.append(
@@ -137,7 +137,7 @@ def capture_page(
 def _fetch_pictures_and_count_missing(
     polite: PoliteWeb, page: FetchedPage, recording: RecordingWeb, *, allow_loopback: bool
 ) -> int:
-    """Fetch the pictures that a page shows, within limits. Return how many of them failed."""
+    """Fetch the pictures that a page shows, within limits. Return how many were not fetched."""
     start_s, missing = polite.now_s(), 0
     for url in picture_urls(page.answer.body, page.url) if _is_html(page.answer) else ():
         received_bytes = sum(len(one.answer.body) for one in recording.exchanges)

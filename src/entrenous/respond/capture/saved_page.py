@@ -1,4 +1,4 @@
-"""Find out from its bytes what kind of file a person saved from a browser, and describe it in a few
+"""Find out from the bytes of a file what a person saved from a browser, and describe it in a few
 words.
 """
 
@@ -17,7 +17,7 @@ from entrenous.media.file_kind import media_kind_of, picture_format_of
 
 STATEMENT_DESCRIPTION: Final = translatable("a statement")
 UNKNOWN_FILE_DESCRIPTION: Final = translatable("a file")
-_EXAMINED_BYTES: Final = 4096  # number of bytes that are examined
+_EXAMINED_BYTES: Final = 4096
 _HTML_PATTERN: Final = re.compile(
     rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE
 )
@@ -82,8 +82,8 @@ _TRANSLATABLE_DESCRIPTIONS: Final = frozenset(
 
 
 def file_suffix(untrusted_data: bytes) -> str:
-    """Return the suffix with which such a file opens by double click; ".bin" if its kind is
-    unknown.
+    """Return the suffix for the name of a file with these bytes, e.g. ".pdf"; ".bin" if there is
+    none for its kind.
     """
     other = ".zip" if untrusted_data.startswith(b"PK\x03\x04") else ".bin"
     return _SUFFIX_OF_DESCRIPTION.get(describe_file(untrusted_data), other)
@@ -114,8 +114,8 @@ def _is_wacz(untrusted_data: bytes) -> bool:
 
 
 def refers_to_folder(untrusted_page: bytes, folder: str) -> bool:
-    """Return whether a saved page loads files from a folder beside it, whatever its name. Browsers
-    call the folder "NAME_files" in some languages and differently in others.
+    """Return whether a saved page refers to files in ``folder``, a folder beside the page. Browsers
+    call this folder "NAME_files" in some languages and differently in others.
     """
     written = {folder, quote(folder), html.escape(folder)}
     return any(f"{name}/".encode() in untrusted_page for name in written)

@@ -1,5 +1,5 @@
-"""Add a second capture of the same page by somebody else, which raises the evidence level to A3
-(docs/spec/case.md) if both captures have the same content.
+"""Add a second capture of a page, made by somebody else. Its evidence level is A3 if it has the
+same content as a capture by this program (docs/spec/case.md section 8).
 
 WACZ files come from other people, so all sizes are limited. Only one fact is taken from such a
 file: which content it has for which address.
@@ -22,7 +22,7 @@ from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel
 from entrenous.respond.open_case import store_evidence_item
 
-UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
+UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024  # for each WARC, and for all contents together
 _RECORDS_MAX: Final = 20_000
 _WARCS_MAX: Final = 16
 _STATUS_OK: Final = "200"
@@ -52,7 +52,7 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
         device: its vault stores it.
 
     Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, TooLargeToKeep.
+        NoSuchCase, NotAllAdults, CaseClosed, TooLargeToKeep, EvidenceChanged.
         NotAWebArchive: nothing was stored.
     """
     case = find_open_case(name, device)

@@ -1,7 +1,7 @@
 """Write captured requests as a WARC (ISO 28500) inside a WACZ 1.1.1, all in memory.
 
-docs/spec/case.md section 8 says what each record contains. The container format is small, so it is
-written here; in the tests, the PyPI package ``wacz`` validates it.
+docs/spec/case.md section 8 says what each record contains. The format of the WACZ is small, so no
+library is used to write it; in the tests, the PyPI package ``wacz`` validates it.
 """
 
 import io
@@ -228,7 +228,8 @@ def _cdxj_line(exchange: HttpExchange, offset: int, length: int) -> str:
 
 
 def surt_sort_key(url: str) -> str:
-    """Return a web address in sort-friendly form (SURT): its host's parts reversed, then the path.
+    """Return a web address in sort-friendly form (SURT): its host's parts reversed, then the path
+    and the sorted query.
 
     >>> surt_sort_key("https://www.Pictures.example/p/1?b=2&a=1")
     'example,pictures)/p/1?a=1&b=2'

@@ -1,7 +1,9 @@
-"""Pages of the public web over HTTP/1.1: one request at a time, with limits on its size and time.
+"""Pages of the public web over HTTP/1.1: one request at a time, with limits on time and on the size
+of the answer.
 
-Names are resolved here, or by the proxy. An address on this machine or in a private network is
-never contacted, unless the person gave that very address. No cookie is kept, no referrer is sent.
+Addresses in private networks are never contacted, and addresses on this machine only if the caller
+allows them. If a proxy resolves the names, only numeric addresses and ``localhost`` can be refused.
+No cookie is kept, and no referrer is sent.
 """
 
 import logging
@@ -38,14 +40,14 @@ from entrenous.respond.watch.polite_web import (
 
 REQUEST_TIME_MAX_S: Final = 30.0  # limit for one request with its whole answer
 _CONNECT_TIMEOUT_S: Final = 10.0
-_HEADER_VALUE_CHARS_MAX: Final = 8192  # characters
+_HEADER_VALUE_CHARS_MAX: Final = 8192
 _CHUNK_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
 class PublicWeb:
-    """An implementation of :class:`entrenous.respond.watch.polite_web.Web`. If ``records`` is true,
-    answers contain the transferred bytes.
+    """An implementation of :class:`entrenous.respond.watch.polite_web.WebAccess`. If ``records`` is
+    true, answers contain the transferred bytes.
     """
 
     proxy: Proxy | None = None
@@ -92,8 +94,9 @@ class PublicWeb:
     def _address_checking_network(
         self, url: httpx.URL, *, allow_loopback: bool
     ) -> RateCheckedNetwork:
-        """Return a network that refuses private addresses. With a proxy, which resolves names
-        itself, the resolved addresses are not checked here.
+        """Return a network that refuses private addresses or, for a permitted URL on this machine,
+        the addresses of all other machines. With a proxy, which resolves names itself, the resolved
+        addresses are not checked here.
         """
         if self.proxy is not None and not is_loopback(url.host):
             return RateCheckedNetwork(self.proxy)
@@ -189,7 +192,7 @@ def _server_certificates(stream: Any) -> tuple[bytes, ...]:
     tls = stream.get_extra_info("ssl_object") if stream is not None else None
     if tls is None:
         return ()
-    inner = getattr(tls, "_sslobj", tls)  # public only from Python 3.13 on
+    inner = getattr(tls, "_sslobj", tls)  # get_unverified_chain is public only from Python 3.13 on
     shown = getattr(inner, "get_unverified_chain", lambda: None)() or ()
     chain = tuple(_to_der(one) for one in shown)
     return chain or (tls.getpeercert(binary_form=True),)

@@ -1,4 +1,4 @@
-"""Look up who registered a name and who hosts a site by RDAP, only when the person asks for it.
+"""Look up the registrar of a name and the host of a site by RDAP, only when the person asks for it.
 
 The standards are RFC 9082 (queries), RFC 9083 (answers) and RFC 9224 (which server to ask). IANA's
 lists of servers are fetched for each look-up and not shipped: they change often, and fetching one
@@ -57,7 +57,7 @@ class RdapFailed(Unreachable):
 def look_up_site(
     host: str, address: str, proxy: Proxy | None, lists: str = IANA_LISTS_URL
 ) -> AbuseLookUpResult:
-    """Ask the registries who registered and who hosts a site.
+    """Ask the registries for the abuse contacts of a site's registrar and of its web host.
 
     :func:`.describe_what_look_up_reveals` says who learns what from these queries.
 
@@ -125,7 +125,8 @@ class RdapClient:
             addresses: the network addresses of the host; the first public one is queried.
 
         Raises:
-            RdapFailed, BadRdapAnswer: nothing was found; the first failure is raised.
+            RdapFailed, BadRdapAnswer: a query failed, and no contact was found. If several failed,
+                the first error is raised.
         """
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
@@ -200,10 +201,11 @@ class RdapClient:
         raise RdapFailed(server=origin.host, asked=subject, why="it redirects too often")
 
     def _refuse_private(self, url: httpx.URL, origin: httpx.URL | None, subject: str) -> None:
-        """Refuse plain HTTP and this machine, unless the person's own list is on this machine.
+        """Raise RdapFailed for plain HTTP, this machine and private networks.
 
-        A name that resolves to a private address is not refused here, but its server has no valid
-        certificate for the name.
+        A server on this machine is allowed if the lists of servers are on this machine too, but not
+        after a redirect from another server. A name that resolves to a private address is not
+        refused here, but the server there has no valid certificate for the name.
         """
         if origin is not None and _origin(url) == _origin(origin):
             return

@@ -1,7 +1,7 @@
 """Timestamp authorities over HTTP (RFC 3161, section 3.4).
 
-Only a SHA-256 leaves the device. A nonce ties the response to the request, and every response is
-verified before it is accepted.
+A request contains the SHA-256 of the manifest, and a nonce that ties the response to the request.
+Every response is verified before it is accepted.
 """
 
 import ssl
@@ -49,7 +49,8 @@ def open_known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Sta
     for it. The roots, like those for TLS, are taken from the certificate bundle. Raises BadTable,
     BadSetting.
 
-    The function that it yields raises NoAuthorityAnswered, with the reason of each authority.
+    The yielded function takes the bytes of a manifest. If no authority gives a valid stamp, it
+    raises NoAuthorityAnswered, with a reason for each authority.
     """
     bundle = read_certificate_bundle(settings)
     known = known_stamp_authorities(settings)
@@ -91,7 +92,7 @@ def verify_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
         raise InvalidTimestamp(why="it does not state the time that was stored with it")
 
 
-_TIMEOUT_S: Final = 15.0  # limit for each of several authorities
+_TIMEOUT_S: Final = 15.0  # if an authority is silent for longer, the next one is asked
 QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
 REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers are 1 to 8 KiB long

@@ -52,7 +52,7 @@ class DraftContext:
     """The input of a draft.
 
     ``named_sightings`` are the sightings that the letter may name, ``language`` is one of
-    LANGUAGES, and ``now`` (aware, UTC) is the time until which deadlines count.
+    LETTER_LANGUAGES, and ``now`` (aware, UTC) is the time at which deadlines are judged.
     """
 
     case: Case
@@ -80,8 +80,8 @@ class HistoryEvent(StrEnum):
     PARTLY = "partly"  # they removed some of the copies
     REFUSED = "refused"
     REMOVED = "removed"
-    DUE = "due"  # their deadline passed, or will pass
-    MISSED = "missed"  # the addressee did what was due too late, or has not done it yet
+    DUE = "due"  # their deadline passed
+    MISSED = "missed"  # they acted only after the deadline, or have not acted yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class HistoryLine:
     """One line of a notice's history.
 
     ``at`` is aware UTC. ``places`` is where the copies were seen (REQUESTED only). ``late`` is the
-    time since the deadline; ``open`` says that the addressee has still not done what was due (both
+    time from the deadline until ``at``; ``open`` says that the addressee has still not acted (both
     MISSED only).
     """
 
@@ -138,8 +138,9 @@ def notices_to_refer_to(case: Case, route: Route) -> tuple[Notice, ...]:
     """Return the sent notices that a document along this route is about.
 
     A complaint is about the notices to one addressee under the same law: the first addressee whom
-    no complaint is about yet, or else the first of all. Notices after which the picture was removed
-    count only if there are no others. Any other document is about every sent notice.
+    no complaint is about yet, or else the first of all. Notices that were withdrawn, and those
+    after which the picture was removed, count only if there are no others. Any other document is
+    about every sent notice.
     """
     sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
     if route.kind is not RouteKind.ESCALATION:

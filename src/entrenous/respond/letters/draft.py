@@ -41,17 +41,18 @@ def draft_and_store_notice(
     sightings: tuple[int, ...] = (),
     language: str = "",
 ) -> Notice:
-    """Draft a notice along the chosen route, and store it in the case beside earlier ones.
+    """Draft a notice along the chosen route, and add it to the case. Earlier notices stay as they
+    are.
 
     Args:
         name: the case.
-        route_id: the route's name, or its family's.
+        route_id: the id of the route, or the id of its family.
         device: its vault stores the case.
-        sightings: numbers of the sightings to name; if empty, as few as necessary.
-        language: an IETF tag; chosen by the route if empty.
+        sightings: numbers of the sightings to name; if empty, :func:`.sightings_to_name` chooses.
+        language: an IETF tag; if empty, :func:`.letter_language_for` chooses the language.
 
     Raises:
-        NoSuchCase, CaseClosed, and the errors of :func:`draft_notice`.
+        NoSuchCase, NotAllAdults, CaseClosed, and the errors of :func:`draft_notice`.
         RouteNotApplicable: no such route applies to this case today.
     """
     case = find_open_case(name, device)
@@ -87,14 +88,14 @@ def draft_notice(
         NoSuchLanguage: there are no letters in that language.
         NotYoursToFile: somebody acts for the person shown, which the law does not permit.
         NoSuchCaseEntry, ChatNotCovered, NoSightingToName, OnlyInChats, NoAddressee,
-            NoThreateningAccount: the letter would point at nothing, or have no addressee.
+            NoThreateningAccount: as for :func:`.sightings_to_name`.
     """
     _refuse_unentitled(case, route)
     person_language = case.situation.language or language_of_person()
     letter_language = letter_language_for(route, person_language, language)
     named_sightings = sightings_to_name(case, route, sightings)
     draft = DraftContext(case, route, named_sightings, letter_language, now)
-    with speaking(ENGLISH):  # a letter's own words come from its own language's table
+    with speaking(ENGLISH):  # the words of a letter come from the table of the letter's language
         lines = make_case_lines(draft)
         worded = word_elements(draft, lines)
         parts = _document_parts(draft, worded, lines)
@@ -119,8 +120,8 @@ def render_document_text(parts: tuple[DocumentPart, ...]) -> str:
 
 
 def render_notice_pdf(notice: Notice) -> bytes:
-    """Return a notice as an accessible PDF with title, language, bookmarks and tags, and no other
-    metadata.
+    """Return a notice as an accessible PDF with title, language, bookmarks and tags. The only other
+    metadata are the time when the notice was drafted, and "Entrenous" as the producer.
     """
     from entrenous.media.tagged_pdf import BlockTag, PdfBlock, write_tagged_pdf  # noqa: PLC0415 - slow to load
 
@@ -135,9 +136,9 @@ def render_notice_pdf(notice: Notice) -> bytes:
 
 
 def _refuse_unentitled(case: Case, route: Route) -> None:
-    """Refuse a letter by somebody who may not file it under the law. Pages for the police or a
-    court and steps of a hash bank are not refused, because they speak in the name of the person
-    shown.
+    """Raise NotYoursToFile if somebody acts for the person shown, and the law lets only that person
+    file. Pages for the police or a court and the steps of a hash bank are not refused, because the
+    person shown files these in their own name.
     """
     by_representative = case.representative is not None or case.situation.on_behalf
     in_own_name = route.document in SHEET_DOCUMENT_KINDS or route.document is DocumentKind.HASH_BANK
@@ -148,8 +149,8 @@ def _refuse_unentitled(case: Case, route: Route) -> None:
 def _other_gaps(
     parts: tuple[DocumentPart, ...], worded: tuple[WordedElement, ...]
 ) -> tuple[str, ...]:
-    """Return the gaps outside the elements that the law requires. Gaps in those elements are stored
-    with them.
+    """Return the gaps in a document that are not in an element that the law requires. The gaps in
+    elements are in :attr:`NoticeElement.gaps`.
     """
     known = {gap for one in worded for gap in one.element.gaps}
     lines = (line for part in parts for line in part.lines if line not in known)

@@ -35,7 +35,7 @@ _REQUEST_TEXT_KEYS: Final = {
     RouteKind.DATA: "ask_data",
     RouteKind.SEARCH: "ask_search",
 }
-# the elements of such a letter already contain the demands
+# the elements of letters along these routes already contain the request
 _KINDS_WITHOUT_REQUEST: Final = frozenset({RouteKind.SENDER})
 _KINDS_STATING_NO_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
 _FRAME_PREFIXES: Final = {DocumentKind.POLICE_SHEET: "police", DocumentKind.COURT_SHEET: "court"}
@@ -76,7 +76,9 @@ def letter_parts(
 def sheet_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[DocumentPart, ...]:
-    """Lay out a page: the sections that every such page has, and what this law requires."""
+    """Lay out a page for the police or a court: the sections that every such page has, and what
+    this law requires.
+    """
     route, frame = draft.route, draft.frame
     kind = _FRAME_PREFIXES[route.document]
     title = frame[f"{kind}_page"].format(law=law_name_in(route, draft.language))
@@ -257,7 +259,8 @@ def _document_part(wording: FilledWording) -> DocumentPart:
 
 def _section_position(wordings: tuple[FilledWording, ...], sections: tuple[str, ...]) -> float:
     """Return a sort key for a section. A section with the person's request comes near the top, one
-    with a standard section takes that section's place, and any other comes just before the law.
+    with a standard section takes that section's place, and any other comes just before the section
+    about the law.
     """
     places = [sections.index(one.key) for one in wordings if one.key in sections]
     if any(one.key in _REQUEST_ELEMENT_KEYS for one in wordings):

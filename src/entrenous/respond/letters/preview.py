@@ -104,7 +104,9 @@ def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
 
 
 def _platform_form_notes(notice: Notice, case: Case) -> Iterator[str]:
-    """Yield what the platform's record says about its form."""
+    """Yield what the platform's record says about its form or, for a site without a record, how to
+    find the site's web host.
+    """
     addressee = addressee_of(case, notice.route, notice.named_sightings, notice.language)
     record = addressee.platform
     if addressee.unknown is not None:

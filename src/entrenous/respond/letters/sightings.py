@@ -70,8 +70,9 @@ class Addressee:
     """Who gets a document.
 
     ``name`` is a platform, a person's account or an authority; ``office`` is the office at a
-    platform. ``form`` is the address of its form, if one is known. ``unknown`` is the sighting on a
-    site that is not in the table of platforms, so its web host has to be looked up first.
+    platform. ``form`` is the address of the platform's form, if one is known. If the addressee is a
+    site that is not in the table of platforms, ``unknown`` is the sighting there: the site's web
+    host has to be looked up first.
     """
 
     name: str
@@ -100,8 +101,8 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
 
     Args:
         case: its sightings, and the sightings that its notices name, are considered.
-        route: the way along which the document goes. It decides which sightings are named: a
-            platform is told only about one host, a search engine about every page.
+        route: it decides which sightings are named: a platform is told only about one host, a
+            search engine about every page.
         picked: numbers of sightings. A chat is named only if it is picked, or, in a letter to a
             person, if it is the only sighting.
 

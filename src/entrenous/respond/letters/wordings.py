@@ -106,7 +106,9 @@ def parse_document_plans(data: bytes) -> DocumentPlans:
 
 
 def wording_keys_for(route: Route) -> tuple[tuple[str, ...], ...] | None:
-    """Return the keys of the wordings of each element; None if the route has no wordings yet."""
+    """Return the keys of the wordings of each element; None if the route has no wordings yet, or
+    not the same number of them as elements.
+    """
     row = shipped_document_plans().route.get(route.family)
     if row is None or len(row.says) != len(route.elements):
         return None
@@ -183,8 +185,8 @@ def without_source_notes(fact: str) -> str:
 
 
 def addressee_office_in(route: Route, language: str) -> str:
-    """Return the addressee's name in a language: an authority, or an office at a platform; "" if
-    unknown.
+    """Return the addressee's name (an authority, or an office at a platform) in a language, or else
+    in English; "" if it is unknown.
     """
     row = shipped_document_plans().route.get(route.family)
     return (row.to.get(language) or row.to.get("en", "")) if row else ""

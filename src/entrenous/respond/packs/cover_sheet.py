@@ -1,6 +1,6 @@
-"""The cover sheet (a PDF) and the README of a pack: both say what it contains and proves.
+"""The cover sheet (a PDF) and the README of a pack: both say what the pack contains and proves.
 
-Neither contains the person's own words, an address or a picture: only numbers, times and hashes.
+Neither contains the person's own words, the address of a sighting, or a picture.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PackSummary:
-    """The data of a cover sheet; ``tree`` is the Merkle root over the ``links`` of the custody
-    chain.
+    """The data of a cover sheet. ``tree`` is the Merkle root over the custody chain, and ``links``
+    is the number of links in the chain; in a pack for a platform, they are None and 0.
     """
 
     case: str

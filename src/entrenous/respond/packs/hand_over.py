@@ -73,7 +73,7 @@ def encrypt_pack_for(recipient: str, zipped: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PackCheckResult:
-    """The verifier's result: each check in words, and the statement of each stamp."""
+    """The verifier's result: each check in words, and what each valid stamp states."""
 
     fingerprint: str | None
     checks: tuple[tuple[bool, str], ...]

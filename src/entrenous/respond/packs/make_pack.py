@@ -138,7 +138,7 @@ def make_pack_for_platform(
         device: its vault has the case.
         write: writes the pack.
 
-    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, LettersNotChosen,
+    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, PackTooLarge, LettersNotChosen,
     EvidenceChanged.
     """
     with device.vault.transaction():

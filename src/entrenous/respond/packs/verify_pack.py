@@ -24,19 +24,19 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512, 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SUMS, PACK, CUSTODY, ZEROS = "SHA256SUMS", "pack.json", "custody.jsonl", "0" * 64
-CLOCK_DIFFERENCE_MAX = timedelta(minutes=5)  # by which a stamp may be older than the device clock
+CLOCK_DIFFERENCE_MAX = timedelta(minutes=5)  # by which a stamp may be older than its manifest
 # Object identifiers in DER, from RFC 5652, RFC 3161, RFC 5035, RFC 5754 and RFC 5758.
 SIGNED_DATA, TST_INFO = "2a864886f70d010702", "2a864886f70d0109100104"
 CONTENT_TYPE, DIGEST = "2a864886f70d010903", "2a864886f70d010904"
 SIGNER_V1, SIGNER_V2 = "2a864886f70d010910020c", "2a864886f70d010910022f"
-HASH_BY_OID: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # alone, with RSA, with ECDSA
+HASH_BY_OID: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # the hash alone, with RSA, with ECDSA
     **dict.fromkeys(("608648016503040201", "2a864886f70d01010b", "2a8648ce3d040302"), SHA256),
     **dict.fromkeys(("608648016503040202", "2a864886f70d01010c", "2a8648ce3d040303"), SHA384),
     **dict.fromkeys(("608648016503040203", "2a864886f70d01010d", "2a8648ce3d040304"), SHA512),
 }
 STAMP_FILE_SUFFIXES = (".json", ".tsr", ".pem")  # the manifest, its stamp, and the certificates
 NOT_FOR_TIME = "its signer may not make time stamps"
-DerPart = tuple[int, bytes, bytes]  # tag, content, and both with their length
+DerPart = tuple[int, bytes, bytes]  # the tag, the content, and the whole encoding
 Certificates = list[x509.Certificate]
 Files = dict[str, bytes]
 
@@ -91,7 +91,7 @@ def read_pack(place: Path | bytes) -> Files:
 
 
 def check_pack(files: Files, ca: bytes | None = None) -> CheckReport:
-    """Check everything in a pack; ``ca`` are trusted roots, PEM, instead of the pack's own."""
+    """Check everything in a pack; ``ca`` has the trusted roots (PEM), instead of those in it."""
     report = CheckReport()
     report.run("the list of files", check_file_hashes, files)
     report.run("the description of the pack", check_description, report, files, ca)
@@ -152,7 +152,7 @@ def tree_root(leaves: list[bytes]) -> bytes:
 
 
 def check_item(item: Any, links: list[Any], files: Files) -> None:
-    """Compare an item's bytes with its salted hash, and with the entry made when it was stored."""
+    """Compare an item's bytes with its salted hash, and with all links of custody about it."""
     if item["file"] is None:
         return  # a platform gets only the salted hash
     data, salt = files[item["file"]], files[item["salt"]]
@@ -260,7 +260,7 @@ def is_named(stated: dict[str, bytes], one: x509.Certificate) -> bool:
 
 
 def roots_reached_from(leaf: x509.Certificate, known: Certificates, at: datetime) -> Certificates:
-    """Return the roots that a certificate leads to, through issuers that were all valid then."""
+    """Return the roots that a certificate leads to, if all certificates are valid at ``at``."""
     roots, chain = [], [leaf]
     for one in chain:  # the list grows; each certificate is visited once
         if one.not_valid_before_utc <= at <= one.not_valid_after_utc:

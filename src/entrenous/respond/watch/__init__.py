@@ -1,3 +1,3 @@
-"""Watch given addresses politely: pictures are compared by fingerprint, and nothing received is
-stored.
+"""Watch the addresses of sightings politely: pictures are compared by fingerprint, and no page and
+no picture is stored.
 """

@@ -1,8 +1,8 @@
 """Check the watched sightings that are due: request their addresses, compare the pictures found
 there with the case's, and record each outcome.
 
-No picture from the web is stored. A check is not recorded in the custody chain, but finding the
-picture again is.
+No picture from the web is stored. A check is not recorded in the custody chain; the first reading
+of an item and finding the picture again are.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ from entrenous.respond.watch.states import (
 
 CHECKS_PER_RUN_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
-COMPARED_PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # size of a file; a larger one is not compared
+COMPARED_PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # larger pictures are not compared
 PAGE_PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
 PAGE_PICTURES_TIME_MAX_S: Final = (
     180.0  # after this many seconds, no further picture of a page is requested
@@ -163,10 +163,10 @@ class PageChecker:
     read: Callable[[bytes], Picture]
 
     def check(self, record: WatchedSighting, where: str, now: datetime) -> WatchCheckOutcome:
-        """Request a sighting's address (``where``). The request is conditional if the picture was
-        found there before.
+        """Request a sighting's address (``where``), and return the outcome.
 
-        Returns the outcome. Whatever the site answers, no error is raised.
+        The request is conditional if the picture was found there at the last check, or if the case
+        has no picture to compare. Whatever the site answers, no error is raised.
         """
         condition_headers = _conditional_headers(record, self.case_hashes)
         try:

@@ -1,6 +1,7 @@
-"""Access the web politely: robots.txt, pauses for each host, redirects followed one by one.
+"""Access the web politely: obey robots.txt, pause between requests to one host, and check each
+redirect.
 
-A redirect from the public web never leads to this machine or to a private network.
+A redirect from the public web to this machine or to a private network is not followed.
 """
 
 import ipaddress
@@ -108,7 +109,7 @@ HOST_PAUSE_S: Final = 2.0  # seconds between two requests to one host
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 _CLIENT_ERROR_STATUSES: Final = range(400, 500)
 _TOO_MANY_REQUESTS_STATUS: Final = 429
-_ADDRESS_CHARS_MAX: Final = 4096  # number of characters of an address
+_ADDRESS_CHARS_MAX: Final = 4096
 
 
 @dataclass(slots=True)
@@ -142,7 +143,8 @@ class PoliteWeb:
         be requested. ``headers`` are sent to the site of ``url`` alone.
 
         Raises:
-            SiteDidNotAnswer: no answer, or too many redirects.
+            SiteDidNotAnswer: there was no answer, or none to the request for robots.txt, or there
+                were too many redirects.
             RobotsForbid: robots.txt forbids the request.
             NotOnTheWeb: the address, or one that it redirects to, is not on the public web.
         """
@@ -263,12 +265,14 @@ def _is_private_ip(host: str) -> bool:
 
 _NAT64_NETWORK: Final = ipaddress.ip_network(
     "64:ff9b::/96"
-)  # RFC 6052; each contains an IPv4 address
+)  # RFC 6052; each address in it contains an IPv4 address
 
 
 def is_public_ip(address: str) -> bool:
-    """Return whether an IP address is on the public internet. For an IPv6 address that contains an
-    IPv4 address, the latter decides.
+    """Return whether an IP address is on the public internet.
+
+    If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), the IPv4 address decides.
+    Teredo addresses do not count as public.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):

@@ -35,7 +35,8 @@ class NotWatchable(Refused):
     """
 
 
-WATCHED_TABLE: Final = Table("watched", WatchedSighting)  # key: case name/sighting in ten digits
+# key: the case's name, a slash, and the sighting's number in ten digits
+WATCHED_TABLE: Final = Table("watched", WatchedSighting)
 WATCH_DUE_TABLE: Final = "watch-due"  # key: time, case name and sighting; the value is empty
 CASE_HASHES_TABLE: Final = "watch-look"  # key: case name; value: CaseHashes
 
@@ -127,8 +128,6 @@ def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) ->
 def stop_watching(name: str, number: int, device: Device) -> None:
     """Stop watching a sighting, and delete what was stored about it. Nothing happens if it is not
     watched.
-
-    Raises NoSuchCase, NoSuchCaseEntry.
     """
     with device.vault.transaction():
         known = load_watched(name, number, device)
@@ -161,7 +160,7 @@ def save_watched(record: WatchedSighting, device: Device) -> WatchedSighting:
 
 
 def watched_in_case(name: str, device: Device) -> tuple[WatchedSighting, ...]:
-    """Return the watched sightings of a case, by number."""
+    """Return the watched sightings of a case, in the order of their numbers."""
     keys = WATCHED_TABLE.keys(device.vault, f"{name}/")
     found = (WATCHED_TABLE.load(key, device.vault) for key in keys)
     return tuple(record for record in found if record is not None)

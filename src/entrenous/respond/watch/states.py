@@ -120,9 +120,9 @@ class WatchedSighting:
     """A sighting that is watched: the outcome of the last check, and when the next one is due.
 
     ``etag`` and ``last_modified`` are sent with the next check; if the page is unchanged,
-    ``picture_url`` is requested again. ``failures`` is the number of consecutive checks, up to the
-    latest one, that got no answer. ``gone_at`` is when the page was first found gone; it becomes
-    None when the page is found again.
+    ``picture_url`` is requested again. ``failures`` is how many of the latest checks in a row got
+    no answer or were asked to wait; it counts no further than 20. ``gone_at`` is when the page was
+    first found gone; it becomes None when the page is found again.
     """
 
     case: CaseName
