@@ -56,14 +56,14 @@ class AbuseContact:
 
 @dataclass(frozen=True, slots=True)
 class AbuseLookUpResult:
-    """The result of a look-up: abuse contacts, the host's first, and the queries that failed."""
+    """The result of a look-up: abuse contacts, the host's first, and notes on what is missing."""
 
     contacts: tuple[AbuseContact, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The result as sentences: each contact, the failed queries, and what to do."""
+        """The result as lines of text: each contact, the notes, and what to do."""
         advice = (translated(WRITE_TO_HOST_ADVICE),) if self.contacts else ()
         return (*(contact.text for contact in self.contacts), *self.notes, *advice)
 
@@ -116,8 +116,8 @@ def contacts_in_rdap(
 
     Args:
         untrusted_answer: JSON.
-        role: the role of the contacts. An answer about a domain name has the registrar's contacts,
-            an answer about a network the host's.
+        role: the role of the contacts: REGISTRAR for an answer about a domain name, HOST for an
+            answer about a network.
         server: the name of the server, for the error message.
 
     Raises:
@@ -134,8 +134,8 @@ def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
     """Return the abuse addresses in a pasted WHOIS or RDAP answer, the host's first, without
     duplicates.
 
-    An address counts if its line mentions abuse, or if it begins with "abuse". The result is empty
-    if no address counts.
+    In RDAP, the contacts with the role "abuse" count. In any other text, an email address counts if
+    its line contains "abuse". The result is empty if nothing counts.
     """
     text = untrusted_text[:PASTED_CHARS_MAX]
     answer = _decode_json_object(text.encode(errors="replace"))
@@ -229,7 +229,9 @@ def _only_dicts(value: object) -> Iterator[dict[str, Any]]:
 
 
 def _short_texts(value: object) -> list[str]:
-    """Return the short texts in a list, each as one line without control characters."""
+    """Return the short texts in a list, each as one line. Texts with control characters are left
+    out.
+    """
     texts = (one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
     lines = (" ".join(one.split()) for one in texts if len(one) <= _PROPERTY_CHARS_MAX)
     return [one for one in lines if one and not any(map(is_terminal_control, one))]

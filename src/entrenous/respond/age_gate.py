@@ -1,7 +1,8 @@
 """The age gate (was everybody in the picture 18 or older?), and help lines for people under 18.
 
-The gate runs when a case is opened, and whenever the answer changes later. If somebody was or may
-have been under 18, the person is referred to help lines, which are chosen by the case's places.
+The question is answered when a case is opened, and "under 18" may also be answered later. If
+somebody was or may have been under 18, the person is referred to help lines, which are chosen by
+the places where the person lives.
 """
 
 from datetime import date
@@ -66,15 +67,15 @@ def not_all_adults_error(case: Case, today: date) -> NotAllAdults:
 
 
 def child_help_text(places: tuple[Place, ...], today: date) -> str:
-    """Format the help lines for people under 18 as one line: those of these places, then worldwide
-    ones.
+    """Format the best help lines for people under 18 as one text, separated by semicolons: first
+    those of these places, then worldwide ones.
     """
     return "; ".join(_child_help_texts(places, today))
 
 
 def _child_help_paragraphs(places: tuple[Place, ...], today: date) -> str:
-    """Format the help lines, one per paragraph, followed by the command that lists all of them and
-    the first steps.
+    """Format the best help lines, one per paragraph. The last paragraph has the command that shows
+    all help lines and the first steps.
     """
     named = "".join(f" --place {place}" for place in places)
     return "\n\n".join(

@@ -1,5 +1,5 @@
-"""A breach of an organisation's own systems: its duties to the authority and to the people
-concerned.
+"""A breach of an organisation's own systems, and the organisation's duties to the authority and to
+the people concerned.
 
 The duties are those of GDPR Art. 33 and 34, as stated in facts/laws/. The organisation itself has
 to notify; nothing is sent from here.
@@ -49,7 +49,9 @@ _BREACH_ROUTE_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")
 
 
 def find_breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
-    """Return the law that applies to an organisation in one of these places; raises NoBreachLaw."""
+    """Return the law about breaches that is in force at ``aware_at`` for an organisation in one of
+    these places; raises NoBreachLaw.
+    """
     for route in shipped_routes():
         fits = route.family in _BREACH_ROUTE_FAMILIES and route.is_in_force(aware_at.date())
         if fits and places and law_reaches(route.jurisdiction, places):
@@ -61,7 +63,8 @@ def case_with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
     """Return the case with the time from which the organisation's deadline runs.
 
     Raises:
-        ImpossibleTime: ``aware_at`` is in the future, or after an event that was already recorded.
+        ImpossibleTime: ``aware_at`` is in the future, or later than a notification that was
+            recorded.
         NoBreachLaw: no known law applies in the case's places.
     """
     if aware_at > now:
@@ -95,7 +98,8 @@ def record_breach_notified(
     notified: bool = False,
     people_notified: bool = False,
 ) -> Case:
-    """Record when the authority was notified, or when the people concerned were told.
+    """Record that the authority was notified (``notified``), that the people concerned were told
+    (``people_notified``), or both, at the time ``at`` (aware UTC).
 
     A time that is already recorded is not changed. Raises NoSuchCase, NotAllAdults, CaseClosed,
     CaseHasNoBreach, ImpossibleTime.
@@ -199,8 +203,8 @@ def breach_next_step(case: Case, now: datetime) -> str:
 
 
 def unstored_breach_deadline_text(places: tuple[Place, ...], aware_at: datetime) -> str:
-    """State the deadline for notifying if the breach may not be stored, because somebody under 18
-    is concerned.
+    """Return a text with the deadline for notifying the authority of a breach that is not stored,
+    because somebody under 18 is concerned.
 
     Raises NoBreachLaw.
     """

@@ -61,7 +61,7 @@ class CaseSummary:
 
 
 def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
-    """Return summaries of all cases on this device, newest first, without decoding the cases.
+    """Return summaries of all cases on this device, newest first; other fields are not decoded.
 
     Raises BadRecord.
     """
@@ -190,8 +190,11 @@ _LEAK_MATCHES_COPY: Final = translatable(
 
 
 def trace_and_named_recipients(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return the case's trace as stored on this device, or None; and the recipients of the copies
-    that match.
+    """Return this device's own record of the case's trace, or None if it has none; and the names of
+    the recipients whose copies match.
+
+    The names are those in the device's record or, without one, those in the case's copy of the
+    trace.
     """
     stored_trace = stored_trace_with_current_names(case.trace, device)
     trace = stored_trace or case.trace

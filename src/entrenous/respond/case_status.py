@@ -95,9 +95,10 @@ _TIME_FIELDS_OF_EVENT: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
 def record_notice_event(
     name: str, number: int, event: NoticeEvent, at: datetime, device: Device
 ) -> Case:
-    """Record an event of a notice and its time (aware UTC); sending it starts the deadlines.
+    """Record an event of a notice and its time (aware UTC).
 
     Raises:
+        NoSuchCase, NotAllAdults, CaseClosed.
         NoSuchCaseEntry: the case has no such notice.
         TransitionNotPossible: the event is not possible in the notice's state.
         ImpossibleTime: ``at`` is in the future, or before the notice was sent.
@@ -129,9 +130,9 @@ def reopen_case(name: str, device: Device) -> Case:
 def erase_case(name: str, device: Device) -> None:
     """Delete a case with its custody chain and its evidence, all or nothing. Raises NoSuchCase.
 
-    Nothing of the case remains in the vault's files, not even in the journal of its database. If
-    somebody in the picture was or may have been under 18, the hash of the chain's first link is
-    kept, so that no archive import restores the case.
+    If somebody in the picture was or may have been under 18, the hash of the chain's first link is
+    kept, so that no archive import restores the case. Nothing else of the case remains in the
+    vault's files, not even in the journal of its database.
     """
     with device.vault.transaction():
         case = find_case(name, device)
@@ -140,7 +141,7 @@ def erase_case(name: str, device: Device) -> None:
         delete_chain(case.name, device)
         forget_watching(case.name, device)
         device.vault.drop(CASES_TABLE, case.name)
-        # inside the transaction, because only the record names the sealed files
+        # before the commit, because nothing names the sealed files once the record is deleted
         for item in case.evidence:
             device.vault.delete_file(item.blob)
     device.vault.empty_journal()

@@ -36,8 +36,8 @@ class CustodyLink:
     """One link of the chain; docs/spec/case.md section 2.
 
     ``before`` and ``after`` are the SHA-256 of the case file before and after the act. ``previous``
-    is the previous link's hash (zeros for the first), and ``hash`` is this link's hash. ``item``
-    and ``item_sha256`` are None unless the act concerned one item.
+    is the previous link's hash, and ``hash`` is this link's hash. In the first link, ``before`` and
+    ``previous`` are zeros. ``item`` and ``item_sha256`` are None unless the act concerned one item.
     """
 
     number: int
@@ -95,7 +95,7 @@ def next_custody_link(
 
 
 def link_hash(link: CustodyLink) -> bytes:
-    """Return the SHA-256 (32 bytes) over the canonical JSON of a link's other fields."""
+    """Return the SHA-256 (32 bytes) over the canonical JSON of a link's fields without its hash."""
     return sha256(link_json(link))
 
 

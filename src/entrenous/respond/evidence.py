@@ -114,13 +114,16 @@ def evidence_commitment(salt: Secret, data: bytes) -> bytes:
 
 
 def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
-    """Have a manifest of all of a case's evidence timestamped by ``stamp``, and store the stamp.
+    """Make a manifest of all of a case's evidence, have it timestamped by ``stamp``, and store the
+    stamp.
 
     Raises:
+        NoSuchCase, NotAllAdults, CaseClosed.
         NothingToStamp: the case has no evidence.
-        AuthorityUnreachable, StampRefused: there is no stamp; nothing was changed.
-        InvalidTimestamp: the stamp is invalid, or its time is before the manifest's; it was not
-            stored.
+        AuthorityUnreachable, StampRefused, NoAuthorityAnswered: there is no stamp; nothing was
+            changed.
+        InvalidTimestamp: the stamp is invalid, or older than the manifest by more than
+            CLOCK_DIFFERENCE_MAX; it was not stored.
         ChainBroken, EvidenceChanged: the case is not as it was stored.
     """
     case = find_open_case(name, device)
@@ -137,10 +140,10 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 
 
 def stamp_evidence_or_postpone(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
-    """Call :func:`stamp_evidence`. If no authority answers, record in the case that it waits for a
-    stamp.
+    """Call :func:`stamp_evidence`. If it raises AuthorityUnreachable or NoAuthorityAnswered, record
+    that the case waits for a stamp, and raise StampPostponed instead.
 
-    Raises StampPostponed after each such failure. Only the time of the first failure is stored.
+    The case stores the time of the first such failure since its last stamp.
     """
     try:
         return stamp_evidence(name, stamp, device)
@@ -161,7 +164,7 @@ def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
 
 
 def pending_stamp_text(case: Case) -> str:
-    """Return a sentence which says that a case waits for a stamp; "" if it does not."""
+    """Return a sentence which says that an open case waits for a stamp; "" for any other case."""
     if case.stamp_wanted_at is None or case.state is CaseState.CLOSED:
         return ""
     since = moment_in_words(case.stamp_wanted_at)
@@ -271,9 +274,10 @@ def evidence_level_in_words(item: EvidenceItem, case: Case) -> str:
 
 
 def item_history_in_words(item: EvidenceItem, case: Case) -> str:
-    """Tell the person how long an item has been kept and who confirms that.
+    """Return, in sentences, since when an item has been kept, where it came from, and whether a
+    stamp confirms a time.
 
-    The item's evidence level is left out.
+    The names of the evidence levels (A0 to A4) are not mentioned.
     """
     stamps = stamps_over_item(item, case)
     kept = translated("Kept {when}. Unchanged since then.").format(
@@ -299,7 +303,10 @@ _ORIGIN_TEXTS: Final[Mapping[EvidenceLevel, str]] = {
 
 
 def stamps_over_item(item: EvidenceItem, case: Case) -> tuple[Stamp, ...]:
-    """Return the stamps over one item, earliest first, without those whose time is implausible."""
+    """Return the stamps over one item, earliest first.
+
+    Stamps that are older than their manifest by more than CLOCK_DIFFERENCE_MAX are left out.
+    """
     read = ((stamp, read_manifest(stamp.manifest)) for stamp in case.stamps)
     over = [
         stamp
@@ -358,7 +365,9 @@ def _is_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> bool:
 
 
 def _refuse_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> None:
-    """Raise InvalidTimestamp if the stamp is older than its manifest."""
+    """Raise InvalidTimestamp if the stamp is older than its manifest by more than
+    CLOCK_DIFFERENCE_MAX.
+    """
     if _is_stamp_before_manifest(stamp, manifest):
         why = translated(
             "it says {at:%Y-%m-%d %H:%M} UTC, but the list of items that it stamps was "
@@ -371,8 +380,8 @@ def _refuse_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> N
 def export_item(
     name: str, number: int, purpose: str, device: Device, write: Callable[[ExportedItem], object]
 ) -> None:
-    """Pass one item to ``write``, and record the export in the custody chain. If either fails,
-    neither is done.
+    """Pass one item to ``write``, and record the export in the custody chain. Nothing is recorded
+    if ``write`` fails.
 
     Raises NoSuchCase, NoSuchCaseEntry, EvidenceChanged, and the errors of ``write``.
     """
@@ -399,8 +408,10 @@ def stamp_certificates_pem(stamp: Stamp) -> bytes:
 
 
 def exported_files(exported: ExportedItem, prefix: str = "") -> dict[str, bytes]:
-    """Return the files of an export by name, the item first, then its salt, then for each stamp its
-    manifest, token and certificates.
+    """Return the files of an export by name. The item comes first.
+
+    If the item is stamped, its salt follows, and then the manifest, token and certificates of each
+    stamp.
     """
     item = f"{prefix}item-{exported.item.number}"
     files = {item + file_suffix(exported.data): exported.data}

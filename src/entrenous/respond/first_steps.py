@@ -1,5 +1,5 @@
-"""First steps for somebody who is threatened, in danger, or watched. The facts and their sources
-are in facts/safety.toml.
+"""First steps after a leak or a threat, in danger, and for somebody who may be watched. The facts
+and their sources are in facts/safety.toml.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class FirstSteps:
 
 @dataclass(frozen=True, slots=True)
 class SafetyQuestion:
-    """A question that can be skipped, the reason for it, and the consequence of each answer."""
+    """A question that can be skipped, the reason for it, and the answers with their meanings."""
 
     asks: str
     why: str

@@ -42,7 +42,9 @@ _COPIED_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TelephoneNumber:
-    """A number as it is written, the words beside it, and the number to dial."""
+    """A telephone number. ``words`` is the number as published, with the words beside it, and
+    ``dialled`` is what to dial.
+    """
 
     words: str
     dialled: str
@@ -67,7 +69,7 @@ class HelpKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HelpLine:
-    """People who help: by telephone, on the web, or both.
+    """People who help: by telephone, in a chat, on the web, or by email.
 
     Attributes:
         place: the place that they serve; "worldwide" means every place.

@@ -1,8 +1,9 @@
 """Evidence manifests in canonical JSON, which a stamp authority timestamps (docs/spec/case.md
 section 3).
 
-A manifest does not reveal the evidence: each item is a commitment, SHA-256 over a random 32-byte
-salt and the item's bytes, so nobody can test whether a picture they have is in it.
+A manifest does not reveal the evidence. It contains only a commitment to each item: the SHA-256
+over a random salt of 32 bytes and the item's bytes. So nobody can test whether a picture that they
+have is one of the items.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Put the one next step of a case into words. Rules are tried in a fixed order, and the first that
 applies gives the step.
 
-reappearance.py, threat.py and breach.py have the steps for those cases.
+reappearance.py has the steps after a picture came back, threat.py those while somebody only
+threatens, and breach.py those after a breach.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -100,8 +101,8 @@ _NO_ANSWER_NEXT_STEP_TEXT: Final = translatable(
 def next_step(
     case: Case, now: datetime, describe_deadline: Callable[[Deadline], str] = deadline_in_words
 ) -> str:
-    """Return the next step of a case as one sentence. Every step is optional, and the person may
-    stop at any time.
+    """Return the next step of a case in words. Every step is optional, and the person may stop at
+    any time.
 
     Args:
         case: as stored.
@@ -161,13 +162,13 @@ def _escalation_steps(
             yield since, _escalation_step(notice, case, since, now)
         else:
             late.append((since, notice))
-    if late:  # the notice that is overdue longest comes first
+    if late:  # only the longest overdue notice gets a step, dated at the latest missed deadline
         since, notice = min(late, key=lambda one: one[0])
         yield max(since for since, _ in late), _escalation_step(notice, case, since, now)
 
 
 def _escalation_step(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
-    """Say where the person could go next, and name the complaint to draft now, if there is one."""
+    """Say where the person could go next, and how to draft the next document if a route applies."""
     words = translated("Next you could go to: {escalation}.").format(
         escalation=translated(notice.route.escalation)
     )
@@ -187,7 +188,9 @@ def _escalation_step(notice: Notice, case: Case, since: datetime, now: datetime)
 
 
 def next_applicable_route(notice: Notice, case: Case, now: datetime) -> Route | None:
-    """Return the first route after this notice's own that applies to the case today."""
+    """Return the first of the notice's ``next_routes`` that applies to the case today and that no
+    notice has used; None if there is none.
+    """
     used = {other.route.family for other in case.notices if other.state not in _WITHDRAWN_STATES}
     situation, event = situation_of(case), day_of_event(case)
     for family in notice.route.next_routes:
@@ -210,8 +213,8 @@ def _time_of_setback(notice: Notice, deadline: Deadline | None) -> datetime | No
 
 
 def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
-    """Return the first deadline of each unsettled notice by the notice's number, the most urgent
-    notice first.
+    """Return the most urgent deadline of each unsettled notice by the notice's number, the most
+    urgent notice first.
     """
     settled = {notice.number for notice in case.notices if notice.state in SETTLED_NOTICE_STATES}
     first: dict[int, Deadline] = {}
@@ -399,8 +402,8 @@ def _preparation_step(case: Case) -> str:
 
 
 def _chat_hint(case: Case) -> str:
-    """If the picture was passed on only in chats, name the command that lists the steps for a chat,
-    whose order differs.
+    """Return the command that lists the steps for a chat, if the picture was passed on only in
+    chats; "" otherwise.
     """
     posted = situation_of(case).posted
     if posted not in _CHAT_SPREADS:

@@ -68,8 +68,8 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceItem:
-    """One stored item. ``sha256`` never leaves the vault: shared hashes are salted with
-    ``salt``.
+    """One stored item. ``sha256`` is the SHA-256 of the item's bytes, without a salt. Manifests
+    contain only the SHA-256 over ``salt`` and these bytes.
     """
 
     number: int
@@ -140,7 +140,7 @@ class NoticeState(StrEnum):
     WITHDRAWN = translatable("withdrawn")
 
 
-# after one of these, the notice needs no further step
+# a notice in one of these states needs no further step
 SETTLED_NOTICE_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
@@ -249,7 +249,7 @@ class Reappearance:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A breach of an organisation's own systems, which has to be notified by the organisation.
+    """A breach of an organisation's own systems, which it has to report to an authority.
 
     ``route`` is the law in force at ``aware_at``, when the organisation became aware of the breach.
     ``notified_at`` is when it notified the authority, and ``people_notified_at`` when it notified
@@ -272,12 +272,12 @@ class CaseStep:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The file of one person's case. ``links`` is the length of the custody chain, so that a lost
-    link is noticed.
+    """The file of one person's case. ``links`` is the number of links in the custody chain, so that
+    a lost link is noticed.
 
-    ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed. If
-    the person asked for a stamp and no authority has issued one yet, ``stamp_wanted_at`` is when
-    they first asked.
+    ``age`` is the answer at the age gate; a case with any answer but ADULTS is closed for good.
+    While the case waits for a stamp, ``stamp_wanted_at`` is the time of the first request for a
+    stamp that failed.
     """
 
     name: CaseName

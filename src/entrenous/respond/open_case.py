@@ -1,5 +1,5 @@
-"""Open a case from a trace or from a sighting alone, describe the case, record who acts for the
-person shown, and add sightings and files.
+"""Open a case with or without a trace, describe the case, record who acts for the person shown, and
+add sightings, statements and files.
 
 Somebody acts for another person only with that person's consent, which is requested and recorded.
 """
@@ -90,7 +90,7 @@ def open_case(
     Raises:
         SomebodyUnder18: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
             helps.
-        NotAllAdults: another case about the same found file has such an answer.
+        NotAllAdults: another case with such an answer contains the file that was traced.
     """
     check_age_answer(age, situation.places, device.clock.now().date())
     with device.vault.transaction():
@@ -149,7 +149,7 @@ def record_somebody_under_18(name: str, more: Situation, device: Device) -> NoRe
             state=CaseState.CLOSED,
             situation=_merged_situation(case.situation, more),
         )
-        if updated != case:  # unchanged if the answer is given again
+        if updated != case:  # equal if this answer and these facts were recorded before
             save_case(updated, device, CustodyAct.CHANGED, "said that somebody was under 18")
     raise not_all_adults_error(updated, device.clock.now().date())
 
@@ -170,8 +170,9 @@ def _merged_situation(known: Situation, more: Situation) -> Situation:
 def representative_with_consent(
     role: RepresentativeRole, consent: str, now: datetime
 ) -> Representative:
-    """Return who acts for the person shown, with the consent as typed; raises NoConsent if it is
-    empty.
+    """Return who acts for the person shown, with the consent as one line of text.
+
+    Raises NoConsent if the consent is empty.
     """
     words = " ".join(consent.split())
     if not words:

@@ -83,7 +83,7 @@ class FormAnswerKind(StrEnum):
     DOMAIN = "domain"
     COUNTRY = "country"  # where the person lives
     WHY = "why"  # one or two sentences
-    MESSAGE = "message"  # those sentences, and the links
+    MESSAGE = "message"  # the sentences of WHY, and the links
     WHOSE = "whose"  # the person shown, and who acts for them
     KIND = "kind"  # real, or made or changed by software
     PROOF = "proof"  # proof of what happened, never the picture
@@ -260,7 +260,7 @@ def host_of(url: str) -> str:
 def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
     """Parse a table of platforms, in its order.
 
-    Raises BadTable for invalid TOML, an invalid column, or a host that two platforms claim.
+    Raises BadTable for invalid TOML, an invalid column, or a host or name of two platforms.
     """
     table = read_table(_PlatformsTable, data, PLATFORMS_TABLE_FILE)
     records = tuple(_parse_record(id_, row, table.read_on) for id_, row in table.platform.items())
@@ -302,7 +302,7 @@ def _parent_domains(host: str) -> Iterator[str]:
 
 
 def _fold_name(name: str) -> str:
-    """Return a name for comparison, without case, spaces, hyphens and underscores."""
+    """Return a name for comparison, without case, spaces, hyphens, underscores and apostrophes."""
     plain = unicodedata.normalize("NFKC", name[:URL_CHARS_MAX]).casefold()
     return "".join(plain.translate(_IGNORED_IN_NAMES).split())
 

@@ -126,7 +126,9 @@ def _matching_prefix_bits(
 
 
 def _preferred_server(servers: tuple[str, ...]) -> str | None:
-    """Return an https address with a final slash if there is one, else the first address."""
+    """Return the first https address, or else the first other one; None if there is none. Only
+    addresses with a final slash count.
+    """
     usable = sorted(
         filter(_is_server_address, servers), key=lambda url: not url.startswith("https://")
     )

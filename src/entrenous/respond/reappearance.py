@@ -51,8 +51,8 @@ def _names_sighting(notice: Notice, sighting: int) -> bool:
 
 
 def reappearance_steps(case: Case) -> Iterator[tuple[datetime, str]]:
-    """Yield a step for each sighting where the picture came back and no new notice asks for its
-    removal.
+    """Yield a step for each sighting where the picture came back and that no notice has named since
+    then.
     """
     newest = {one.sighting: one for one in case.returned}
     for one in newest.values():

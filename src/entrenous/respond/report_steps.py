@@ -171,7 +171,7 @@ def report_destinations(case: Case) -> tuple[PlatformRecord, ...]:
 
     Pages on sites without a record of their own are represented by the general record
     "generic_site". Chats on platforms without a record are left out. A case about somebody under 18
-    has no destinations: it goes to the people who help.
+    has no destinations: the person is referred to people who help instead.
     """
     if case.age is not AgeAnswer.ADULTS:
         return ()
@@ -212,7 +212,9 @@ def _report_destination(sighting: Sighting, situation: Situation) -> PlatformRec
 
 
 def platform_of_sighting(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
-    """Return the platform of a sighting: by its host, or by the name in a chat's description."""
+    """Return the platform of a sighting: for a page, by its host; for a chat, by the name in its
+    description, or else the platform of the situation.
+    """
     if sighting.reach is SightingReach.PUBLIC:
         return find_platform(sighting.where)
     named = platform_named_in_text(sighting.where)
@@ -413,7 +415,7 @@ def _who_is_shown(situation: Situation, _: tuple[Sighting, ...]) -> str:
 
 
 def _what_happened(situation: Situation, sightings: tuple[Sighting, ...]) -> str:
-    """Say what happened in the first person; only claims that the person made are included."""
+    """Say, in the first person, what happened; only claims that the person made are included."""
     whom = translated("me")
     if situation.on_behalf:
         whom = translated("the person I act for")

@@ -1,8 +1,8 @@
 """Put safety before evidence: ask a few questions, each of which can be skipped, and act on the
 answers.
 
-No answer is stored unless a case is opened; then only the answer about how far the picture has
-spread is stored.
+No answer is stored unless a case is opened. The case then stores how far the picture has spread,
+and that everybody in it was 18 or older; it does not store whether the person is safe or watched.
 """
 
 from collections.abc import Iterator

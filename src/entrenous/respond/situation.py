@@ -1,7 +1,7 @@
 """What a person says about a leak or a threat: the facts that decide which routes apply.
 
-docs/spec/case.md section 4 defines each answer. The answers are also put into one sentence, so that
-the person can check and change them.
+docs/spec/routes.md section 1 explains most of the answers. This module also puts the answers into
+one sentence, so that the person can check and change them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,8 @@ class Situation:
         recipient_known: whether the person knows who passed the picture on or makes threats.
         on_behalf: whether somebody acts for the person shown, with that person's consent.
         name_must_stay_hidden: whether the uploader must not learn the person's name, for safety.
-        language: the language of letters, an IETF tag; "" for the person's own.
+        language: the person's language for letters, an IETF tag; "" means the language of the
+            program's messages.
     """
 
     places: tuple[Place, ...]
@@ -108,7 +109,8 @@ _NAME_MUST_STAY_HIDDEN_TEXT: Final = translatable("the uploader must not learn y
 
 
 def situation_in_words(situation: Situation) -> str:
-    """Return the answers, with places and platform by name; "" if there are none.
+    """Return most of the answers in one sentence, with places and platform by name; "" if none of
+    them was given.
 
     >>> said = Situation((), intimate=True, posted=Spread.THREAT, platform="instagram")
     >>> situation_in_words(said)

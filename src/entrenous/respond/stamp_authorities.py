@@ -1,8 +1,8 @@
 """Known public timestamp authorities, and the root certificates that prove their stamps.
 
 A root is never taken from the authority. It must be in the bundle of trusted certificates on this
-device, and have the SHA-256 in the table (facts/stamp-authorities.toml, docs/spec/case.md section
-3).
+device, and its SHA-256 must be the one in the table (facts/stamp-authorities.toml,
+docs/spec/case.md section 3).
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,7 @@ _PEM_END_LINE: Final = "-----END CERTIFICATE-----"
 
 
 def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
-    """Parse a table of authorities, in its order; raises BadTable."""
+    """Return the authorities in a table, in the order of the table; raises BadTable."""
     parsed = read_table(_AuthorityTable, table, _AUTHORITIES_TABLE_FILE)
     try:
         return tuple(
@@ -86,8 +86,8 @@ def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
 
 
 def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
-    """Return the authorities to ask, in order: those in this release, or those in the file that the
-    settings name.
+    """Return the authorities to ask, in order: the verified ones in this release or, if the
+    settings name a file, all authorities in that file.
 
     Raises BadTable; BadSetting if that file cannot be read.
     """
@@ -126,7 +126,7 @@ def certificates_by_sha256(bundle: bytes) -> dict[str, bytes]:
         pem = (
             block[block.find("-----BEGIN CERTIFICATE-----") :].strip() + "\n" + _PEM_END_LINE + "\n"
         )
-        with suppress(ValueError):  # text after the last certificate is ignored
+        with suppress(ValueError):  # text that is not a certificate is ignored
             found[sha256(PEM_cert_to_DER_cert(pem)).hex()] = pem.encode()
     return found
 

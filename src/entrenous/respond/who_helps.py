@@ -1,4 +1,5 @@
-"""Find out who helps in a place, and what to do first. Help that fits the need comes first.
+"""Find out who helps in a place, and what to do first. Nearer help comes first, and among equally
+near help that which fits the need best.
 
 Nothing here needs a vault or a case.
 """
@@ -115,9 +116,9 @@ def find_help_lines(places: tuple[Place, ...], need: HelpNeed) -> tuple[HelpLine
     """Return the help lines for people in these places, best first.
 
     They are sorted by distance (the person's own place, EU, worldwide), then by how well they fit
-    the need, and then verified ones come before others. Adults get lines for children only if
-    their place has no line about pictures. Somebody under 18 gets only lines that people of that
-    age may use.
+    the need, and then verified ones come before others. Adults get a line for children only if it
+    is not worldwide and its place has no line about pictures. Somebody under 18 gets only lines
+    that people of that age may use.
     """
     near = [line for line in shipped_help_lines() if _serves_places(line, places)]
     if need.under_18:
@@ -201,8 +202,8 @@ def _serves_any_of(where: Place, places: tuple[Place, ...]) -> bool:
 
 
 def _is_childrens_line_shown_to_adults(line: HelpLine, covered: set[Place]) -> bool:
-    """Return whether a line for children is shown to adults, because their place has no line about
-    pictures.
+    """Return whether a line for children is shown to adults: it is not worldwide, and its place has
+    no line about pictures.
     """
     return line.place != WORLDWIDE and line.place not in covered
 

@@ -1,1 +1,1 @@
-"""Commands for a person whose picture has leaked: case, evidence, law."""
+"""Commands for a person whose picture has leaked: case, evidence, law, help."""

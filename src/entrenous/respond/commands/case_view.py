@@ -1,4 +1,4 @@
-"""Show a case: one JSON object for scripts, or a short list of steps for people."""
+"""Show a case: one JSON object for scripts, or lines of text for people."""
 
 from datetime import datetime
 

@@ -160,7 +160,7 @@ def _list_platforms(today: date, *, as_json: bool) -> None:
 
 
 def _platform_record_json(record: PlatformRecord, today: date) -> dict[str, object]:
-    """Return every column of a record, with the source and day of reading beside them."""
+    """Return every column of a record, and the cautions to show with it today."""
     columns = {name: value if value != "" else None for name, value in asdict(record).items()}
     cautions = list(record.cautions(today))
     return {**columns, "read_on": record.read_on.isoformat(), "cautions": cautions}

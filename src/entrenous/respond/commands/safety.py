@@ -1,5 +1,5 @@
-"""The safety questions at a terminal: one at a time, each can be skipped, and stopping is always
-possible.
+"""The safety questions at a terminal. They are asked one at a time; the person can skip each of
+them, and stop at any time.
 """
 
 import sys
@@ -62,7 +62,7 @@ _NO_DEVICE_NOTE: Final = translatable(
 
 
 def hint_without_device(home: Path) -> None:
-    """Before anything is asked, say that there is no device; the questions still lead to help."""
+    """If there is no vault yet, say so at a terminal. Call this before the questions are asked."""
     if sys.stdin.isatty() and not has_vault(home):
         hint(str(VaultNotFound(home=home)))
         hint(translated(_NO_DEVICE_NOTE))
@@ -71,10 +71,11 @@ def hint_without_device(home: Path) -> None:
 def ask_about_safety(
     answers: SafetyAnswers, places: tuple[Place, ...], *, ask: bool
 ) -> tuple[SafetyAnswers, tuple[Place, ...]]:
-    """Return answers and places; missing ones are asked for if ``ask`` is true.
+    """Return the answers and the places. If ``ask`` is true, the missing answers are asked for, and
+    in danger also the place.
 
-    Advice that follows from an answer is printed to standard error at once. Raises typer.Exit on
-    "stop".
+    Advice that follows from an answer is printed to standard error at once. Raises typer.Exit if
+    the person stops.
     """
     safe = answers.safe if answers.safe is not None or not ask else _ask_yes_or_no("safe")
     if safe is False:
