@@ -38,7 +38,7 @@ _LINE_END_PATTERN: Final = re.compile(r"\r\n|\n|\r")
 
 
 def create_built_in_banks(bank: BankStore) -> None:
-    """Create the banks "people" and "released" if they are missing; keep their policies."""
+    """Create the banks "people" and "released" if they are missing; do not change existing ones."""
     existing = {one.name for one in bank.banks()}
     through = Outcome.LET_THROUGH
     for wanted in (Bank(PEOPLE_BANK), Bank(RELEASED_BANK, RELEASED_RADIUS_BITS, through, through)):
@@ -47,7 +47,7 @@ def create_built_in_banks(bank: BankStore) -> None:
 
 
 def banks_with_gate_shadow(platform: Platform) -> tuple[Bank, ...]:
-    """Return all banks; if the gate is in shadow mode, every bank is too."""
+    """Return all banks; if the gate is in shadow mode, each is returned as one in shadow mode."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
         return banks
@@ -84,8 +84,9 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
 
     The list has one hash per line, as 64 hexadecimal digits in the first column. A heading, empty
     lines and lines that begin with "#" are skipped. A line that is not a hash is reported, and the
-    rest is imported. Hashes that the bank already has are counted and not added again. A few
-    thousand hashes are stored at a time, so that uploads need not wait for the whole list.
+    rest is imported. A hash that the bank already has, or that the list repeats, is counted but not
+    added again. A few thousand hashes are stored at a time, so that uploads need not wait for the
+    whole list.
 
     Args:
         untrusted_csv: the list.
@@ -93,14 +94,14 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         platform: the platform that has the bank.
         confirmed: the platform vouches for the list, so matching uploads are refused and not only
             held.
-        looks_back: if None, a running gate, or the next one that runs, compares accepted uploads
-            with the new hashes. If True, this call compares them with the whole list before it
-            returns. If False, they are not compared.
+        looks_back: if None, a gate compares accepted uploads with the new hashes while it runs, now
+            or later. If True, this call compares accepted uploads with the whole list before it
+            returns. If False, accepted uploads are not compared with the list.
         shadow: if the bank is created, it is in shadow mode from its first hash on.
 
     Raises:
-        NoHashes: there is no hash, only bad lines, or the text is blank; nothing was changed. (A
-            list of only comments is valid, and adds nothing.)
+        NoHashes: the list has bad lines and no hash, or it is blank; nothing was changed. (A list
+            that has only comments is valid, and adds nothing.)
         BankAlreadyActive: ``shadow`` is True, but the bank exists and is not in shadow mode;
             nothing was changed.
     """
@@ -112,7 +113,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         platform.bank.set_bank(Bank(name, shadow=shadow))
     elif shadow and not banks[name].shadow:
         raise BankAlreadyActive(bank=name)
-    # A waiting claim does not count as confirmed.
+    # If the list is confirmed, a hash that has only a waiting claim is added again.
     enough = {ClaimState.CONFIRMED} if confirmed else MATCHING_STATES
     known = dict(platform.bank.find_hashes_in_bank(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
@@ -191,8 +192,8 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
 
     Raises:
         NoSuchBank: there is no bank of that name.
-        BadPolicy: a radius above 31 bits, refusal by an unconfirmed claim, or a "released" bank
-            that would hold or refuse what a person released.
+        BadPolicy: the radius is not from 0 to 31 bits, an unconfirmed claim would refuse uploads,
+            or the bank "released" would be in shadow mode, or hold or refuse uploads.
     """
     before = platform.bank.bank(name)
     try:
@@ -216,6 +217,6 @@ def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
 
     Raises:
         NoSuchClaim: there is no such claim.
-        AlreadyWithdrawn: its owner has withdrawn it.
+        AlreadyWithdrawn: the claim is withdrawn.
     """
     return platform.bank.apply_event(claim, ClaimEvent.SUSPEND)

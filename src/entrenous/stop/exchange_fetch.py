@@ -37,7 +37,8 @@ _INCOMPLETE_HASHES_SHA256: Final = b"incomplete"
 def _make_generation_record(generation: int, live: int) -> KnownRecord:
     """Return the pseudo-record that marks a new generation (one complete reading of the source).
 
-    ``live`` is the number of records that had a claim when the generation began.
+    ``live``, which is stored as its version, is the number of records that had a claim when the
+    generation began.
 
     The pseudo-record's ``hashes_sha256`` becomes ``_INCOMPLETE_HASHES_SHA256`` when a record of the
     generation is unreadable.
@@ -90,8 +91,8 @@ def merge_records(
 def pending_record(known: KnownRecord) -> KnownRecord:
     """Return the state to store while the record's claim is being registered.
 
-    It counts as older than the record, so that after a crash the page is fetched again and missing
-    claims are registered.
+    This state ranks below that of ``known``. So when the page is fetched again after a crash, the
+    record is merged again, and missing claims are registered.
     """
     return replace(known, hashes_sha256=_PENDING_HASHES_SHA256)
 
@@ -113,7 +114,7 @@ def _merge_record(
 
 
 def _keep_claim_if_unchanged(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
-    """Return ``after`` with the claim of ``before``, since the record's hashes have not changed."""
+    """Return ``after``, with the claim of ``before`` if the record's hashes have not changed."""
     if before is None or before.claim is None or before.hashes_sha256 != after.hashes_sha256:
         return after
     return replace(after, claim=before.claim)
@@ -181,7 +182,10 @@ def fetch_source(
 def checkpoint_to_fetch_from(
     checkpoint: Checkpoint, stale_after: timedelta | None, now: datetime
 ) -> Checkpoint:
-    """Return the checkpoint to fetch from; a stale one is replaced by a new generation."""
+    """Return the checkpoint to fetch from.
+
+    If ``checkpoint`` is stale, or the source was never read, this is the start of a new generation.
+    """
     if checkpoint.begun_at is not None and not _is_stale(
         checkpoint, checkpoint.begun_at, stale_after, now
     ):
@@ -196,7 +200,8 @@ def _is_stale(
 ) -> bool:
     """Return whether the checkpoint is stale.
 
-    The checkpoint of an interrupted fetch can be used for at least a day.
+    The checkpoint of an interrupted fetch can be used for at least a day after the generation
+    began.
     """
     if stale_after is None:
         return False
@@ -285,17 +290,19 @@ class _FetchInProgress:
         return True
 
 
-# The longest pause after failures, or the usual interval, if that is longer.
+# The longest pause after failures. If the usual interval is longer, the pause is that interval.
 _BACKOFF_MAX: Final = timedelta(hours=6)
-# The pause before another attempt at a source that another process is fetching.
+# The longest pause before another attempt at a source that another process is fetching.
 _RECHECK_AFTER: Final = timedelta(minutes=1)
 _BACKOFF_DOUBLINGS_MAX: Final = 16
 
 
 @dataclass(slots=True)
 class FetchSchedule:
-    """Determines when each source is due: at the interval ``every``, which is doubled after each
-    failure in a row.
+    """Determines when each source is due: at the interval ``every``, and later after failures.
+
+    The pause after a first failure is ``every``. Each further failure in a row doubles the pause,
+    up to six hours.
     """
 
     every: timedelta

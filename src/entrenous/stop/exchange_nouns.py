@@ -127,7 +127,8 @@ class SourceRecord:
     """One record of a source: PDQ hashes of what is to be stopped. A record without hashes was
     withdrawn.
 
-    ``key`` is the source's own id for it; ``version`` increases when the record changes.
+    ``key`` is the source's own id for the record. A record of a higher ``version`` is newer;
+    sources without versions have 0.
     """
 
     key: str
@@ -145,7 +146,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class SourcePage:
-    """The result of one request to a source. The next request continues at ``checkpoint``.
+    """Some records of a source. The next page continues at ``checkpoint``.
 
     ``refused`` has one reason for each record that could not be read.
     """
@@ -171,9 +172,9 @@ class Checkpoint:
     """The position up to which a source was read.
 
     A generation begins with a complete reading of the source; later fetches continue it.
-    ``begun_at`` is when this one began, ``whole_at`` when the source was last read to its end. With
-    ``anew``, the source is read again from its beginning, and records that are missing are
-    withdrawn at the end.
+    ``begun_at`` is the time at which this generation began, ``whole_at`` the time at which the
+    source was last read to its end. ``anew`` is True until the complete reading has ended and the
+    claims that it did not contain have been withdrawn.
     """
 
     generation: int = 0
@@ -194,7 +195,7 @@ class FetchResult:
     """The result of a fetch: records seen, claims made and withdrawn, records refused and why.
 
     ``kept`` counts claims that the source no longer has and that were not withdrawn, because they
-    are too many (section 6.5).
+    are too many, or because records could not be read (section 6.5).
     """
 
     records: int = 0

@@ -1,7 +1,7 @@
 """Serve partners and accept what they submit (docs/spec/exchange.md, 1 to 3, 5).
 
 Identify a partner by its key, make a page of the claims that it may see (1.1, 1.2, 2.3), decide
-when it sees a change and when the change is deleted (2, 5.2), and accept its opinions and hashes
+when it sees a change and when a tombstone is deleted (2, 5.2), and accept its opinions and hashes
 (3.4, 3.5, 5.1).
 
 A change time (ChangeTime) is the number of a change, with the second at which that change was the
@@ -107,8 +107,8 @@ def update_exchange_state(exchange: ExchangeServices) -> ChangeTime:
     """Return the change time up to which partners may see changes now.
 
     At most once a second, a change time is recorded for the newest change. Tombstones are deleted
-    when every partner has read them, or when they are too old. Every request and fetch calls this;
-    a gate without requests has to call it too.
+    when every partner has read them, or when they are too old. Every request for changes and the
+    command that fetches call this, and a running gate calls it every hour.
     """
     seen = update_served_claims(exchange)
     delete_old_tombstones(exchange)
@@ -116,9 +116,10 @@ def update_exchange_state(exchange: ExchangeServices) -> ChangeTime:
 
 
 def delete_old_tombstones(exchange: ExchangeServices) -> int:
-    """Delete claims that were withdrawn too long ago, even if partners have not read them.
+    """Delete the tombstones of claims that were withdrawn more than 35 days ago, even if partners
+    have not read them.
 
-    Return the number.
+    Return the number of deleted tombstones.
     """
     return exchange.served.delete_tombstones(
         exchange.clock.now() - timedelta(days=EXCHANGE_TOMBSTONE_DAYS)
@@ -152,7 +153,7 @@ def finalize_changes_before(
         The change time up to which partners may see changes now; ``seen_change_time`` is the one
         that :func:`update_exchange_state` has just returned.
     """
-    if to_s <= seen_change_time.at_s + 1:  # the next one will be later anyway
+    if to_s <= seen_change_time.at_s + 1:  # the next change time cannot be before ``to_s`` anyway
         return seen_change_time
     exchange.served.stop_dating_changes_before(to_s)
     # The new change time includes changes that another process has meanwhile dated.
@@ -162,7 +163,7 @@ def finalize_changes_before(
 def newest_change_number(feed: BankStore, known: int) -> int:
     """Return the highest number of any change, or ``known`` if none is higher.
 
-    This takes about 2 log2(n) queries for n changes, or one query if nothing is new.
+    This takes about 2 log2(n) queries for n new changes, or one query if nothing is new.
     """
     low, high, step = known, known, 1
     while feed.changes(high, 1):
@@ -176,7 +177,8 @@ def newest_change_number(feed: BankStore, known: int) -> int:
 def change_number_before(at_s: int, exchange: ExchangeServices) -> int:
     """Return the number up to which changes were seen before that second.
 
-    Returns 0 for a time in the future, so that a client with a wrong checkpoint starts over.
+    Returns 0 for a time more than a second in the future, so that a client with a wrong checkpoint
+    starts over.
     """
     if at_s > unix_seconds(exchange.clock.now()) + 1:
         return 0
@@ -197,8 +199,8 @@ def unix_seconds_of_changes(numbers: Sequence[int], exchange: ExchangeServices) 
 
 
 def _first_change_second(feed: BankStore, newest: int, now_s: int) -> int:
-    """Return the second for the first change time of all: that in which its change was made, and at
-    most ``now_s``.
+    """Return the second for the first change time of all: the time at which the change ``newest``
+    was made, rounded up to a whole second, and at most ``now_s``.
 
     Later change times have the second in which the change is first seen. For the first one, an
     earlier second does no harm: no partner has asked before, so none can have missed the change.
@@ -236,7 +238,7 @@ class HashStatus:
 
     @property
     def is_confirmed(self) -> bool:
-        """Return whether any claim on the hash was confirmed."""
+        """Return whether any claim on the hash is confirmed now."""
         return any(case.state is ClaimState.CONFIRMED for case in self.claims)
 
     @property
@@ -280,7 +282,7 @@ def record_and_group_by_hash(
     served = exchange.served.served_to(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:
-        # Hide the withdrawal of claims that were served only to other partners.
+        # Hide withdrawn and suspended claims that were served only to other partners.
         if claim.state in MATCHING_STATES or claim.claim in served:
             cases.setdefault(bits, []).append(claim)
     return tuple(
@@ -295,7 +297,7 @@ def _second_of_newest_change_by_hash(
 ) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.
 
-    Withdrawn claims count only if they were served to this partner.
+    Withdrawn and suspended claims count only if they were served to this partner.
     """
     ended = [one.claim for one in page.changes if one.state not in MATCHING_STATES]
     served_claims = exchange.served.served_to(partner, ended)
@@ -336,8 +338,8 @@ class PartnerOpinionRecorder:
 
         Each partner counts once for a claim, with its newest opinion.
 
-        Only a new opinion against a claim suspends it, so that three older ones do not undo a
-        reviewer's confirmation.
+        A claim is suspended only if this partner's opinion against it is new and three partners are
+        now against it. So three older opinions do not undo a reviewer's confirmation.
         """
 
         def suspend_if_rejected(

@@ -29,10 +29,10 @@ class GateHttpSettings:
     """Settings of the gate's HTTP server, which the public can reach (docs/spec/gate.md sections
     6.2 and 6.3).
 
-    With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. A client address is believed only
-    from ``trusted_proxies``. ``appeal_url`` is the page for appeals. In one hour of the clock, an
-    account may send ``uploads_per_account`` uploads. It may send no more once
-    ``refused_per_account`` of them have been refused. 0 means no limit.
+    With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. A forwarded client address is
+    believed only if one of ``trusted_proxies`` sent it. ``appeal_url`` is the page for appeals. In
+    one hour of the clock, an account may send ``uploads_per_account`` uploads. It may send no more
+    once ``refused_per_account`` of them have been refused. 0 means no limit.
     """
 
     tls_cert: Path | None = None
@@ -145,7 +145,8 @@ class GateSettings:
     a running gate fetches its sources; 0 means never. ``page`` is the alert program with its
     arguments, empty if there is none. ``slow_look_processes`` is the number of processes for
     deferred scans; None chooses it by the number of processors. ``held_key`` is the file with the
-    keys that encrypt the bytes of uploads; None stands for the gate's own key file.
+    keys that encrypt the bytes of uploads. If it is None, a gate with SQLite uses its own key file,
+    and a gate with PostgreSQL encrypts nothing.
     """
 
     database: str | None = None
@@ -230,8 +231,10 @@ def _http_settings(form: SettingsForm, folder: Path) -> GateHttpSettings:
 
 
 def _parse_network(text: str) -> IpNetwork:
-    """Parse an address or a network. 0.0.0.0/0 is refused: every client could then state a false
-    address.
+    """Parse an address or a network; raises ValueError.
+
+    A network of all addresses, such as 0.0.0.0/0, is refused: with it, every client could state a
+    false address.
     """
     try:
         network = ipaddress.ip_network(text)
@@ -244,7 +247,10 @@ def _parse_network(text: str) -> IpNetwork:
 
 
 def _check_appeal_url(text: str) -> str:
-    """Check the address of the appeal page: https, or http on this machine for a trial."""
+    """Check the address of the appeal page: https, or http on this machine for a trial.
+
+    Raises ValueError.
+    """
     if not text:
         return text
     try:

@@ -18,11 +18,11 @@ from entrenous.stop.upload_record import DueCounts, Outcome
 PEOPLE_BANK: Final = BankName("people")  # the bank of what people register themselves
 RELEASED_BANK: Final = BankName("released")  # the bank of uploads that a reviewer let through
 BUILT_IN_BANKS: Final = frozenset({PEOPLE_BANK, RELEASED_BANK})
-# In bits. Smaller than the radius of a match, since it has to find only re-encoded copies of an
-# upload.
+# The radius of the bank "released", in bits. It is smaller than the usual radius, since this bank
+# has to find only re-encoded copies of an upload.
 RELEASED_RADIUS_BITS: Final = 16
-# In bits. At this distance or less, one picture is a re-encoded copy of the other, with almost
-# nothing hidden.
+# In bits. Two pictures at this distance or less are the same picture, re-encoded, with almost
+# nothing covered.
 SAME_PICTURE_BITS_MAX: Final = 4
 
 
@@ -69,8 +69,9 @@ class BankCounts:
 class ImportResult:
     """The result of importing a list of hashes.
 
-    ``refused`` has line numbers and reasons. ``already`` counts hashes that the bank had before,
-    and ``looked_back`` counts accepted uploads that match the list.
+    ``accepted`` counts the hashes that were added. ``refused`` has line numbers and reasons.
+    ``already`` counts the lines whose hash the bank had before, or whose hash is on an earlier
+    line. ``looked_back`` counts accepted uploads that match the list and now wait for a reviewer.
     """
 
     accepted: int
@@ -199,8 +200,8 @@ class GateFigures:
     """Figures of all processes on one database, at one time.
 
     ``claims`` counts claims by kind and state. ``oldest`` is the time at which the longest waiting
-    item arrived. ``review_s`` is the median time to review, in seconds, over the newest decisions.
-    ``due`` counts the background work that is due.
+    item began to wait. ``review_s`` is the median time to review, in seconds, over the newest
+    decisions. ``due`` counts the background work that is due.
     """
 
     at: datetime
@@ -234,16 +235,17 @@ def round_down_to_even(distance: int) -> int:
 class GateLimits:
     """The limits of a gate (docs/spec/gate.md sections 4 and 5).
 
-    ``claims_per_hour``: claims per hour from one address; ``claims_of_all``: claims per hour from
-    all addresses. ``held_per_hash``: if more uploads than this are held within an hour for one
-    registered hash, they become one item for the reviewer. ``look_back_days``: how long the hash of
-    an accepted upload is kept; 0 keeps none. ``slow_looks``: how many uploads may wait for the
-    deferred scan; 0 turns it off. ``second_look_hashes``: with more hashes of parts than this, the
-    second scan (for parts, before the answer) is left to the deferred scan. ``confirmers``: how
-    many people have to confirm a case. ``page_after_hours``: the wait of a case after which
-    somebody is alerted. ``free_mb_min``: with less free disk space (MiB) for the database, no
-    upload's bytes are kept; 0 never checks. ``shadow``: every upload is let through, and those that
-    would have been held or refused are listed as published.
+    ``claims_per_hour``: claims per hour from one IPv4 address or one /64 network of IPv6;
+    ``claims_of_all``: claims per hour from everybody together. ``held_per_hash``: if more uploads
+    than this are held within an hour for one registered hash, they become one item for the
+    reviewer. ``look_back_days``: for how many days the hash of an accepted upload is kept; 0 keeps
+    none. ``slow_looks``: how many uploads may wait for the deferred scan; 0 turns it off.
+    ``second_look_hashes``: with more hashes of parts than this, the second scan (for parts, before
+    the answer) is left to the deferred scan. ``confirmers``: how many people have to confirm a
+    case. ``page_after_hours``: the wait of a case after which somebody is alerted. ``free_mb_min``:
+    with less free disk space (MiB) for the database, no upload's bytes are kept; 0 never checks.
+    ``shadow``: every upload is let through, and those that would have been held or refused are
+    listed as published.
     """
 
     claims_per_hour: int = 20
@@ -379,7 +381,7 @@ ALERT_INTERVAL: Final = timedelta(hours=1)  # between two alerts of one kind, ac
 
 
 class AlertKind(StrEnum):
-    """What an alert is about; it never describes a case."""
+    """What an alert is about. An alert never describes a case."""
 
     FLOOD = "flood"  # many uploads that match one registered hash became one item
     WAITING = "reviews-waiting"  # items have waited for a long time
@@ -387,7 +389,10 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert about ``count`` items; ``reported_floods`` counts the floods that it reports."""
+    """An alert about ``count`` items.
+
+    ``reported_floods`` counts the new floods that this alert reports, even if they no longer wait.
+    """
 
     kind: AlertKind
     count: int

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class IndexStore(Protocol):
     """An index of registered hashes that follows a BankStore.
 
-    Implementations keep it in files, update it in a thread, or open it at the first look-up.
+    One implementation keeps the index in files, one also maintains it in a thread, and one opens it
+    at the first look-up.
 
     A look-up finds every hash that any process registered before the call. The look-up may still
     find withdrawn hashes, so check its results with ``BankStore.claims_on_pictures``.
@@ -54,12 +55,13 @@ class Platform:
     """Everything that a platform's gate uses.
 
     Decoders take a stranger's bytes and, outside of tests, run in a jailed subprocess.
-    ``read_picture`` decodes a picture. ``read_luma`` (None: not available) is faster: it decodes
-    only brightness. A JPEG is then decoded at a reduced size with at least ``at_least_px`` pixels
-    per side. ``read_clip`` decodes frame by frame while its context is open. ``read_sound``
+    ``read_picture`` decodes a picture. ``read_luma`` (None: not available) is faster, since it
+    decodes only brightness, and a JPEG at a reduced size with at least ``at_least_px`` pixels on
+    each side. ``read_clip`` decodes frame by frame while its context is open. ``read_sound``
     decodes a sound file, or the sound of a clip. ``sounds`` finds registered sounds. ``limits`` say
     how much the gate accepts and stores. ``embedding_comparison`` is None without the extra
-    `embedding`. ``send_alert`` alerts a person (None: nobody), and raises AlertProgramFailed.
+    `embedding`. ``send_alert`` alerts a person, or raises AlertProgramFailed; if it is None, nobody
+    is alerted.
     """
 
     clock: Clock

@@ -1,7 +1,8 @@
 """Register a file with a platform from a person's device, which sends only fingerprints.
 
 A file's content decides what is registered: a picture, a video with its sound, or a sound. The
-device's vault has a record of each registration, needed to query and to withdraw it.
+device's vault has a record of each registration. Without that record, the device can neither query
+nor withdraw the registration.
 """
 
 from __future__ import annotations
@@ -73,8 +74,10 @@ def withdraw_protection(
     """Withdraw a registration that this device made.
 
     Raises:
-        NoSuchClaim, NotTheHolder: the gate does not know this claim, or this token.
-        GateUnreachable, GateBusy, GateRefused, BadAnswer: nothing is withdrawn yet; try again.
+        NoSuchClaim: the gate has no such claim, although it answered for it before.
+        NotTheHolder: the gate did not register this claim with this token.
+        GateUnreachable, GateBusy, GateRefused, BadAnswer: the gate did not say that the claim is
+            withdrawn; try again.
     """
     try:
         state = gate.withdraw(protection.claim, protection.token).state
@@ -91,7 +94,7 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     """Compute the fingerprints of a file; its content decides its kind, not its name.
 
     A GIF is registered as a picture, by its first frame. If all frames of a video are too flat,
-    only its sound is registered.
+    only its sound is registered, if the person agreed to that.
 
     Raises:
         NotEverybodyAdult: somebody is under 18; the message points to NCMEC's Take It Down.
@@ -119,8 +122,8 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
 
 
 def fingerprint_picture(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
-    """Hash a picture and, if the person agreed, its windows (parts); compute an embedding if
-    agreed.
+    """Hash a picture and, if the person agreed, its windows (parts); compute an embedding if the
+    person agreed to that.
 
     Raises:
         TooFlat: it has too little detail to be distinctive.
@@ -274,7 +277,10 @@ def register_fingerprints(
 def find_active_registration(
     fingerprint: MediaFingerprint, gate: RegistrationClient, device: Device
 ) -> Protection | None:
-    """Return the registration of these same fingerprints if the platform confirms it is active.
+    """Return this device's registration of the same fingerprints, if it is still active.
+
+    The platform is asked whether the claim is still waiting or confirmed. Return None if this
+    device has no such registration.
 
     Raises:
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see RegistrationClient.
@@ -285,7 +291,7 @@ def find_active_registration(
         if is_it and one.state in MATCHING_STATES:
             try:
                 asked = refresh_protection(one, gate, device)
-            except NoSuchClaim:  # the platform has lost it
+            except NoSuchClaim:  # the platform no longer has this claim
                 continue
             if asked.state in MATCHING_STATES:
                 return asked

@@ -1,7 +1,7 @@
 """Register fingerprints, list the platform's own hashes, and withdraw claims.
 
-Matching uploads are held for review; an unconfirmed claim never blocks one. The holder's token
-withdraws a claim at once.
+Until a reviewer has confirmed a claim, uploads that match it are at most held for review, never
+refused. The holder's token withdraws a claim at once.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
     """Withdraw a claim: it matches nothing any more, and its hashes are deleted.
 
-    Uploads that a look-back (a search of earlier uploads) held for this claim alone are accepted
-    again. Withdrawing again changes nothing, so a device may repeat a request that got no answer.
+    An upload that was published, and then waited for a reviewer because of this claim alone, is
+    accepted again. Withdrawing again changes nothing, so a device may repeat a request that got no
+    answer.
 
     Raises:
         NoSuchClaim: there is no such claim.
@@ -182,8 +183,9 @@ def replace_suspended_claims(
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
 
-    The new claim keeps the platform's name for the content. A repetition is harmless, since two
-    claims on one hash act as one.
+    The new claim keeps the reason and the platform's name for the content. If this is interrupted
+    and repeated, there are two new claims. That is harmless, since two claims on one hash act as
+    one.
     """
     made = register_platform_claim(hashes, old[0].bank, old[0].reason, platform)
     known = listings.listings([one.id for one in old])
@@ -201,10 +203,10 @@ def relist_due_claims(platform: Platform, listings: ClaimListingStore) -> int:
 
 
 def _relist_claim(claim: Claim, platform: Platform, listings: ClaimListingStore) -> bool:
-    """Relist one suspended claim.
+    """Relist one suspended claim, with its hashes except those that a reviewer added.
 
-    If the claim is not suspended after all, because suspending it was interrupted, only clear its
-    time of relisting and return False.
+    If the claim is not suspended after all, because suspending it was interrupted, or if it has no
+    such hash, only clear its time of relisting and return False.
     """
     added = platform.bank.hashes_added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.whole_picture_hashes_of(claim.id) if bits not in added]

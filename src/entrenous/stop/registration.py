@@ -49,10 +49,10 @@ class ClaimRequest:
 class ClaimState(StrEnum):
     """The state of a claim."""
 
-    WAITING = "waiting"  # no reviewer has decided yet: matching uploads are held
-    CONFIRMED = "confirmed"  # a reviewer agreed, or the platform listed it itself
-    SUSPENDED = "suspended"  # disputed three times: matches nothing until confirmed
-    WITHDRAWN = "withdrawn"  # by its holder, permanently
+    WAITING = "waiting"  # nobody has confirmed it yet: matching uploads are at most held
+    CONFIRMED = "confirmed"  # by a reviewer, or because the platform trusts its list or source
+    SUSPENDED = "suspended"  # by three disputes or by the platform: it matches nothing
+    WITHDRAWN = "withdrawn"  # by its holder or source, or by the platform; permanently
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ MATCHING_STATES: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
 class Claim:
     """A request to stop a picture, a video or a sound; it does not identify anybody.
 
-    ``holder_sha256`` is the hash of the token that withdraws it; None if the platform or a list
-    registered it. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
-    the number, in the store, of the change that last confirmed it; 0 means that it was never
-    confirmed. ``added`` means that the claim was found by a hash that a reviewer added. ``state``
-    and ``confirmed`` then apply to the upload with that hash, not to what was registered
-    originally.
+    ``holder_sha256`` is the hash of the token that withdraws it; None if the claim came from the
+    platform, a list, a partner or a source. ``disputes`` counts the uploads of what was registered
+    that reviewers released. ``confirmed`` is the number, in the store, of the change that last
+    confirmed it; 0 means that it was never confirmed. ``added`` means that the claim was found by a
+    hash that a reviewer added. ``state`` and ``confirmed`` then apply to the upload with that hash,
+    not to what was registered originally.
     """
 
     id: ClaimId
@@ -263,7 +263,8 @@ def holder_token_hash(token: Secret) -> bytes:
 
 
 def claim_id_of(holder_sha256: bytes) -> ClaimId:
-    """Return the id of the claim with this token hash: its first 16 bytes, in hexadecimal.
+    """Return the id of the claim with this token hash: the first 16 bytes of the hash, as
+    hexadecimal digits.
 
     The token is random, so ids reveal no count and cannot be guessed.
     """
@@ -274,9 +275,10 @@ def claim_id_of(holder_sha256: bytes) -> ClaimId:
 class Consent:
     """The consent of the person who registers something. Ask for it; never guess it.
 
-    ``adult``: everybody in it was 18 or older. ``parts``: send hashes of windows too, which reveal
-    a little more (docs/spec/gate.md section 8). ``sound``: register a video's sound too.
-    ``embedding``: send a network's embedding of a picture, which reveals more than all of these.
+    ``adult``: everybody in the file was 18 or older. ``parts``: also send hashes of windows of a
+    picture or of frames without edges, which together reveal more (docs/spec/gate.md section 8).
+    ``sound``: also register a video's sound. ``embedding``: also send a network's embedding of a
+    picture, which reveals more than all of its hashes.
     """
 
     adult: bool
@@ -290,7 +292,8 @@ class Protection:
     """A device's record of a registration; only its ``token`` can withdraw the claim.
 
     ``state`` is the platform's last answer; None until it has answered. ``sent_sha256`` is the
-    SHA-256 of the fingerprints that were sent, by which a repeated request is recognized.
+    SHA-256 of the fingerprints that were sent, by which the device notices that it is about to
+    register the same ones again.
     """
 
     claim: ClaimId

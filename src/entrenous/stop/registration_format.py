@@ -132,7 +132,7 @@ def read_claim_status(untrusted_data: bytes) -> ClaimStatus:
 
 
 def _fingerprint_form(fingerprint: MediaFingerprint) -> _PictureForm | _VideoForm | _SoundForm:
-    """Return the request's form without its holder."""
+    """Return a request's form with the fingerprints only; the caller adds the other fields."""
     match fingerprint:
         case PicturePrint(whole, parts, one):
             return _PictureForm(

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 UNDECODABLE_BYTES_MAX: Final = (
     256 * 1024 * 1024
-)  # bytes of all waiting uploads without a hash together
+)  # bytes that are stored of all waiting uploads without a hash together
 FLOOD_PERIOD: Final = timedelta(hours=1)
 _WAYS_FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_TOGETHER_BITS_MAX: Final = {
@@ -85,10 +85,10 @@ def should_wait_together(review: Review, others: Sequence[Review], held_per_hash
 
     ``others`` wait as single items for the same registered hash.
 
-    For a match found by a look-back (a search of earlier uploads), all others count, since such
-    uploads may have arrived at any time. For a new upload, only uploads of the last hour count.
-    Repeated uploads of one unreadable file become one item at once; ``others`` are then uploads of
-    the same file.
+    If a look-back (a search of earlier uploads) found the upload, all ``others`` count, since such
+    uploads may have arrived at any time. Otherwise, only those count that arrived less than an hour
+    before the upload, or after it. Repeated uploads of one unreadable file become one item at once;
+    ``others`` are then uploads of the same file.
     """
     if was_undecodable(review):
         return True
@@ -114,9 +114,10 @@ def find_decided_together(
 ) -> list[Review]:
     """Return the uploads waiting with ``review`` to which the decision on it applies too.
 
-    They are uploads of the same file, and uploads similar to it. A similar upload is not released
-    if it matches another claim. Nor is it released if it is nearer to a claim than to the upload
-    that the reviewer saw, in which a part may have been hidden.
+    They are uploads of the same file, and uploads that are similar to ``review``. A similar upload
+    is not released if it matches a claim that ``review`` does not match. Nor is it released if it
+    is more than 4 bits from ``review`` and nearer to a claim than to ``review``: the upload that
+    the reviewer saw may be a version with something covered.
     """
     return [
         one
@@ -211,11 +212,11 @@ def _log_view(case: str, by: str, event: str, platform: Platform) -> None:
     platform.bank.append_audit_row("upload seen", case, {"by": by, "as": event})
 
 
-DISPUTES_TO_SUSPEND: Final = (
-    3  # a claim is suspended once this many reviewers have disagreed with it
-)
-# The largest distance in bits from the registered hash at which the content is certain to be the
-# same.
+# A waiting claim is suspended after this many disputes by reviewers, and any claim once this many
+# platforms are against it.
+DISPUTES_TO_SUSPEND: Final = 3
+# The largest distance, in bits, from the registered hash at which an upload counts as what was
+# registered.
 _UNCHANGED_BITS_MAX: Final = 8
 _DecisionEffect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 ShownClaims = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
@@ -276,11 +277,11 @@ def release_case(
 ) -> Review:
     """Accept the upload because it shows something else; similar ones are not reviewed again.
 
-    Claims whose *whole* picture it matches are disputed; three disputes suspend a waiting claim.
-    Claims that it matches only in part are not disputed, and a confirmed claim stays confirmed. The
-    hash of a refused upload was not stored, so it is computed again from the file that came with an
-    appeal. Without that file, or for a clip, only this exact file is accepted from now on. One
-    person is sufficient.
+    Claims are disputed if the upload practically is the picture or video that they registered;
+    three disputes suspend a waiting claim. Claims that it matches in another way are not disputed,
+    and a confirmed claim stays confirmed. The hash of a refused upload was not stored, so it is
+    computed again from the file that came with an appeal. Without that file, or for a clip, only
+    this exact file is accepted from now on. One person is sufficient.
 
     Returns:
         The review with its new state.
@@ -360,8 +361,8 @@ def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: P
     """If newer claims match the upload, add their matches to the case and raise UnshownMatches.
 
     A release applies to all earlier claims, so the reviewer has to see them first. The look-back
-    for a new claim, which would have added it to the case, may still be due. For a refused upload
-    it is impossible, since no data is stored.
+    for a new claim, which would have added it to the case, may still be due. A refused upload is
+    found by no look-back, since its hash is not stored.
     """
     review = platform.reviews.review(case)
     bits = review.bits or recomputed
@@ -394,8 +395,8 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     facts = bank.claim_facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING_STATES}
     live = [match for match in _matches_outside_shadow(review, bank) if match.claim in matching]
-    # The reviewer has seen only this upload. It does not confirm a claim that it matches only in
-    # part, or only by a hash that a reviewer added.
+    # The reviewer has seen only this upload, so only claims that registered this upload are
+    # confirmed.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
     bank.apply_event_to_all(
         ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds))
@@ -409,9 +410,9 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
 def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
     """Return whether the upload is what the claim registered, practically unchanged.
 
-    A picture that only resembles it may show something else. A video counts, since the order of its
-    frames matched too. A sound counts, since uploads are only ever held, never refused, for their
-    sound.
+    A picture at a larger distance may show something else. A match of a whole video counts at any
+    distance, since the order of its frames matched too. A match of a registered sound always
+    counts, since uploads are at most held, never refused, for their sound.
     """
     if kinds[match.claim] == SOUND_KIND:
         return True

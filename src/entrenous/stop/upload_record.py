@@ -22,7 +22,8 @@ class Outcome(StrEnum):
 class PublishedAnyway(StrEnum):
     """The uploads that a platform publishes against the gate's decision.
 
-    The platform declares it in advance, and the gate lists them (docs/spec/gate.md section 6.4).
+    The platform declares in advance which uploads these are, and the gate lists them
+    (docs/spec/gate.md section 6.4).
     """
 
     NOTHING = "nothing"
@@ -54,7 +55,7 @@ REFERENCE_CHARS_MAX: Final = 200
 class ReviewState(StrEnum):
     """The review state of an upload."""
 
-    WAITING = "waiting"  # held for review by a person
+    WAITING = "waiting"  # waits for review by a person
     CONFIRMED = "confirmed"  # a person refused it
     RELEASED = "released"  # a person let it through
     CLOSED = "closed"  # decided without a person
@@ -85,9 +86,10 @@ class Review:
     counted by that number. ``reference`` is the platform's name for the upload. ``gathered`` counts
     the uploads that wait with this one; ``also`` has the cases decided with this one. ``has_bytes``
     says whether the upload's bytes are kept for the reviewer. ``slow_look_due`` says that a
-    deferred scan is due; ``frames`` (hashes) and ``sound`` are for looking back at a clip.
-    ``slow_look_due``, ``frames`` and ``sound`` are stored with the upload and never read back.
-    ``first_confirmer`` is the first of two people who have to confirm it; empty if nobody has.
+    deferred scan is due; ``frames`` (hashes) and ``sound`` are for looking back at a clip. These
+    three are stored with the upload, but a review that is read from the store lacks them. If two
+    people have to confirm, ``first_confirmer`` is the one who did so first; empty if nobody has
+    confirmed yet.
     """
 
     decision: Decision
@@ -135,7 +137,7 @@ class StoredPictureHash:
 
 @dataclass(frozen=True, slots=True)
 class StoredClipHashes:
-    """A clip that was accepted at first, with the hashes of its frames (32 bytes each)."""
+    """A clip that was accepted or waits, with the hashes of its frames (32 bytes each)."""
 
     number: int
     case: str
@@ -144,7 +146,7 @@ class StoredClipHashes:
 
 @dataclass(frozen=True, slots=True)
 class StoredSoundPrint:
-    """A clip or sound that was accepted at first, with the fingerprint of its sound."""
+    """A clip or sound that was accepted or waits, with the fingerprint of its sound."""
 
     number: int
     case: str
@@ -166,7 +168,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class UploadForDeferredScan:
-    """An accepted upload whose deferred scan is due, with its bytes."""
+    """A published upload whose deferred scan is due, with its bytes."""
 
     case: str
     untrusted_upload: bytes = field(repr=False)
@@ -174,10 +176,10 @@ class UploadForDeferredScan:
 
 @dataclass(frozen=True, slots=True)
 class RetroactiveMatches:
-    """Matches of an upload that were found after it was accepted.
+    """Matches of an upload that were found after the gate had decided on it.
 
-    ``entry`` is the number of the registered hash that it matches best. ``bits`` (32 bytes) and
-    ``upload_sha256`` are given if they were computed again.
+    ``entry`` is the number of the registered hash that the upload matches best. ``bits`` (32 bytes)
+    and ``upload_sha256`` are given if they were computed again.
     """
 
     case: str
@@ -203,7 +205,11 @@ class DueCounts:
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """An uploader's request for human review: the proof, and the same file again, or None."""
+    """An uploader's request for human review.
+
+    ``secret_sha256`` is the hash of the secret that proves who asks. ``upload_sha256`` is that of
+    the file, if the uploader sent the file again.
+    """
 
     case: str
     secret_sha256: bytes

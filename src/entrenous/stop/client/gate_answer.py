@@ -219,11 +219,11 @@ class GateAnswer:
     """The answer for one upload.
 
     ``case`` is the gate's case number for the upload, if any; ``secret`` is what the uploader needs
-    to appeal. ``would`` is the decision that banks in shadow mode would have made. With ``shadow``,
-    the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the platform
-    publishes the upload anyway, and the gate has listed it as published. ``also`` has the cases of
-    the request's other uploads. ``retry_after_s`` is the number of seconds until the gate accepts
-    uploads of this account again.
+    to appeal. ``would`` is the gate's decision if no bank were in shadow mode, if stricter. With
+    ``shadow``, the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the
+    platform publishes the upload anyway, and the gate has listed it as published. ``also`` has the
+    cases of the request's other uploads. ``retry_after_s`` is the number of seconds until the gate
+    accepts uploads of this account again.
     """
 
     verdict: GateVerdict

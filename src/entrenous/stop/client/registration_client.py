@@ -79,6 +79,9 @@ class RegistrationClient:
     Raises:
         NotAGate, NotHttps: it is no web address, or it is http:// of another machine; fingerprints
             are not sent unencrypted.
+        NoConnection: from every request: no connection could be made, so nothing was sent.
+        GateUnreachable, GateBusy, BadAnswer: from every request: the gate gave no usable answer.
+        GateRefused: from every request about a claim: the gate did not accept it.
     """
 
     __slots__ = ("_http", "url")

@@ -1,6 +1,7 @@
 """Ask a gate about an upload: ``POST /v1/uploads`` (docs/spec/gate.md, 6).
 
-The upload is streamed; only its length and its first bytes are kept.
+GateClient streams the upload and keeps only its length and its first bytes; AsyncGateClient sends
+bytes that are in memory.
 """
 
 import logging

@@ -79,8 +79,7 @@ def _decompress_start(start: bytes) -> bytes:
 
 
 MEDIA_START_BYTES: Final = 1024  # first bytes that suffice to recognize media
-# The first bytes of pictures. Plain text cannot begin like this: each start is longer than a word,
-# or has bytes that text never has.
+# The first bytes of pictures. Plain text hardly ever begins like this.
 _PICTURE_STARTS: Final = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
     *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),  # JPEG 2000 (T.800, I.5.1)

@@ -112,7 +112,7 @@ def client_settings_from_options(
     return read_client_settings({"gate": gate, **token, **more})
 
 
-# Bytes; a larger message is held without reading it. Mail servers allow 10 to 50 MB.
+# Bytes; a larger message is held without asking the gate. Mail servers allow 10 to 50 MB.
 MAIL_BYTES_MAX: Final = 100_000_000
 _EXIT_STATUS_BY_VERDICT: Final = {
     GateVerdict.LET_THROUGH: EXIT_YES,

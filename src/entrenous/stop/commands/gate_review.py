@@ -282,7 +282,7 @@ def _decide_case(client: ReviewClient, case: str, decision: str, *, as_json: boo
     """Decide a case.
 
     On a terminal, the case is first shown and the person asked to confirm, since a case number is
-    easily mistyped. The decision does not cover claims that match only later.
+    easily mistyped. If further claims have matched in the meantime, the gate decides nothing.
     """
     before = client.get_review(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":

@@ -144,8 +144,9 @@ def _certificate_from_settings(http_settings: GateHttpSettings) -> TlsCertificat
 
 
 def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
-    """Return the pool of judge processes; None on a machine with one processor, where a pool is
-    useless.
+    """Return the pool of judge processes, or None for no judges.
+
+    If ``wanted`` is None, there are none on a machine with one processor, where a pool is useless.
     """
     count = wanted
     if count is None:
@@ -228,7 +229,10 @@ def _judge_one(platform: Platform, answers: int) -> bool:
 
 
 def without_deferred_scans(platform: Platform) -> Platform:
-    """Return the platform with deferred scans turned off, so that all scans precede the answer."""
+    """Return the platform with deferred scans turned off.
+
+    The second scan is then always made before the answer.
+    """
     return replace(platform, limits=replace(platform.limits, slow_looks=0))
 
 

@@ -151,7 +151,7 @@ class FileRegistrar:
 
         Raises:
             NotEverybodyAdult, ConsentNotGiven: the answer was no; nothing was sent.
-            Others: as :func:`fingerprint_file` and :func:`protect`.
+            Others: as :func:`fingerprint_file` and :func:`register_fingerprints`.
         """
         medium = media_kind_of(untrusted_data)
         if not self._ask_consent(medium):
@@ -172,7 +172,10 @@ class FileRegistrar:
         return self.made[-1]
 
     def _ask_consent(self, medium: MediaKind) -> bool:
-        """Explain what would be sent, and ask whether it may be, once for each kind of file."""
+        """Explain what would be sent, and ask whether it may be, once for each kind of file.
+
+        Before the first kind, also ask whether everybody was 18 or older.
+        """
         if medium not in self.answers:
             hint(describe_what_is_sent(medium, self.consent))
             if not self.answers and not ask_if_everybody_adult():
@@ -301,7 +304,7 @@ def unprotect(
             with open_registration_client(protection.gate_url, proxy) as client:
                 protection = withdraw_protection(protection, client, device)
         except EntrenousError as why:
-            # A confirmed registration can be ended only with the token.
+            # A registration that the platform has answered can be ended only with the token.
             if off_list and protection.state is None:
                 delete_protection(protection, device)
                 _print_forgotten_registration(protection, as_json=as_json)

@@ -1,7 +1,7 @@
 """Authenticate requests, find the client's address, and limit use (docs/spec/gate.md, 6).
 
 Behind proxies, the client's address is the forwarded one (6.2). An account may submit a limited
-number of uploads per hour, so that nobody can probe which pictures are registered.
+number of uploads per hour, so that nobody can probe without limit which pictures are registered.
 """
 
 import hmac
@@ -143,7 +143,7 @@ def require_operator(request: Request, access: GateAccess) -> None:
 
 
 async def require_reviewer(request: Request, access: GateAccess, platform: Platform) -> str:
-    """Return the operator or the name of the token's reviewer; raises WrongToken."""
+    """Return "operator", or the name of the reviewer who has the token; raises WrongToken."""
     if is_operator(request, access):
         return OPERATOR_NAME
     name = await run_in_threadpool(reviewer_with_token, bearer_token(request), platform)
@@ -225,7 +225,7 @@ class HourlyLimit:
     """Counts requests in each hour of the clock, per household and in total, in memory only.
 
     Requests refused for their household's limit do not count towards the total. At most
-    ``total_limit`` addresses are remembered.
+    ``total_limit`` requests are counted in an hour, which limits the memory.
     """
 
     household_limit: int

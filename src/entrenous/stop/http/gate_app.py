@@ -174,7 +174,7 @@ async def run_recurring(works: TaskFunctions, every_s: float) -> AsyncIterator[N
 
 @asynccontextmanager
 async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
-    """Run ``work`` in a thread repeatedly while it returns True, and again after ``every_s``
+    """Run ``work`` in a thread repeatedly while its result is true, and again after ``every_s``
     seconds.
 
     Between calls it pauses three times as long as the call took, to leave most of the machine to
@@ -210,10 +210,9 @@ def minutely_tasks(platform: Platform) -> tuple[Callable[[], object], ...]:
 
 
 def look_back_task(platform: Platform) -> Callable[[], object]:
-    """Return a task that runs due look-backs (searches of earlier uploads), a few at a time.
+    """Return a task that runs due look-backs (searches of earlier uploads), 1,000 claims at a time.
 
-    A look-back is due for each claim that came from a list, a fetch or a partner, and after a
-    crash.
+    Most are for claims from a list, a fetch or a partner; others were left over, as after a crash.
     """
     return partial(look_back_for_due_claims, platform)
 

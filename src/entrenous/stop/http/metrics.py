@@ -35,7 +35,7 @@ _ANSWER_TIME_BUCKETS_S: Final = (
     60.0,
 )
 _ANSWERS_KEPT_MAX: Final = (
-    1_000  # how many of the newest answers to uploads the quantiles are computed from
+    1_000  # the quantiles are computed from this many of the newest answers to uploads
 )
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 # Seconds for which a count is used, since counting rows takes a while in a large database.

@@ -1,5 +1,6 @@
-"""Read an upload's body or multipart form (RFC 7578): the limits are checked first, and nothing is
-decoded.
+"""Read an upload's body or multipart form (RFC 7578), within limits of size and time.
+
+The file in it is not decoded here.
 """
 
 from __future__ import annotations

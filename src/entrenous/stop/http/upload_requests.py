@@ -77,8 +77,8 @@ class UploadHandlers:
     ) -> Self:
         """Choose the limits by ``access.uploads_at_once``.
 
-        At most that many request bodies are in memory, or two per judge if this is more. Appeals
-        get half of ``access.uploads_at_once``, and clips a quarter.
+        For each role, at most that many request bodies are in memory, or two per judge if this is
+        more. Appeals get half of ``access.uploads_at_once``, and clips a quarter.
         """
         most = access.uploads_at_once
         at_once, waiting = min(most, processor_count() + 1), most

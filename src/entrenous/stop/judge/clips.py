@@ -267,8 +267,8 @@ class _ViewMatches:
     def count_half_seconds_in_order(self) -> int:
         """Return how many half seconds of the upload match the claim's frames in order.
 
-        This is the longest increasing subsequence of times (Fredman 1975). Later frames of a half
-        second are tried first, so that each half second counts only once.
+        This is the longest subsequence of times that never decreases (Fredman 1975). Later frames
+        of a half second are tried first, so that a half second with several frames counts once.
         """
         ends: list[int] = []
         for moment in sorted(self.found):
@@ -299,7 +299,8 @@ def video_hits(
     """Return the claims that an uploaded video matches, by the best view of each, nearest first.
 
     ``part`` of a match is false only if the upload is the registered video itself. This is assumed
-    if in one view at least half of the upload's half seconds, and at least three, match in order.
+    if in one view at least half of the upload's half seconds, and at least three, match in order,
+    and at least three different frames of the claim match.
     ``distance`` is the median over the matching half seconds. ``how`` says which view matched, for
     how many half seconds, and from which time.
 
@@ -407,7 +408,7 @@ def sound_hits(alike: Iterable[SoundMatch], claims: Mapping[int, Sequence[Claim]
     is always true.
 
     Args:
-        alike: the index's results, longest stretch first.
+        alike: the index's results, in any order.
         claims: by number of the registered sound, the matching claims on it.
     """
     best: dict[ClaimId, Hit] = {}

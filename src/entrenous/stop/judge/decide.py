@@ -1,7 +1,7 @@
 """Judge an upload: let it through, quarantine it for review, or refuse it (docs/spec/gate.md, 5).
 
-The uploader may appeal a refusal once. A file that a reviewer released is accepted by its SHA-256
-from then on.
+The uploader may appeal a refusal once. If a reviewer released a file, uploads of the same bytes
+(by SHA-256) are accepted until a newer claim or confirmation matches.
 """
 
 import hashlib
@@ -262,9 +262,9 @@ def _hold_for_newer_claims(
 ) -> None:
     """Hold an accepted upload for a claim that was made while the upload was judged.
 
-    Neither the search of stored uploads that a new claim starts (its look-back) nor the scan of the
-    upload could find a match with that claim. The index is searched whatever the outcome, so that
-    all answers take the same time.
+    Two searches may both have missed that claim: the scan of the upload, and the look-back (the
+    search of stored uploads that a new claim starts). The index is searched whatever the outcome,
+    so that all answers take the same time.
     """
     new = [view for view in near_views if view[0].entry not in known]
     if new and _is_published(decision):

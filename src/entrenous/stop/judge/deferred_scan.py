@@ -321,13 +321,13 @@ BYTES_ARRIVAL_TIME_MAX: Final = timedelta(minutes=1)
 
 
 def run_next_deferred_scan(platform: Platform) -> bool:
-    """Make the deferred scan that has been due for the longest time.
+    """Make the deferred scan of the oldest upload for which one is due.
 
     Return False if none is due.
 
     Raises:
-        PictureDecodingFailed, BankUnreachable: the scan was not made, and is due again in some
-            minutes.
+        PictureDecodingFailed, BankUnreachable: the scan was not made, and is due again when its
+            lease ends, after two minutes.
     """
     upload = platform.reviews.lease_deferred_scan(LEASE_DURATION)
     if upload is None:
@@ -345,7 +345,8 @@ def run_next_deferred_scan(platform: Platform) -> bool:
 def skip_overdue_deferred_scans(platform: Platform) -> int:
     """Give up deferred scans that cannot be made, and return how many.
 
-    There was no room for the bytes of these uploads, or scanning them crashed the process.
+    There was no room for the bytes of these uploads, or scanning them crashed the process, or
+    nothing scanned them for a day.
 
     Returns 0 while the clock is implausible.
     """

@@ -223,6 +223,6 @@ def _without_released_or_seen(
 
 
 def _nearest_entry_number(bits: bytes, platform: Platform) -> int:
-    """Return the number of a registered hash; 0 if it was just withdrawn."""
+    """Return the number of the registered hash that is nearest to ``bits``; 0 if there is none."""
     near = platform.index.find_near_hashes([bits], part=False)
     return min(((one.distance, one.entry) for one in near), default=(0, 0))[1]

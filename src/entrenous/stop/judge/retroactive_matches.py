@@ -102,7 +102,7 @@ _INDEX_QUERIES_MIN: Final = (
 )
 _CLIPS_PER_READ: Final = 200  # clips read at a time: up to 48,000 hashes
 _ORIENTATION_COUNT: Final = 8
-_VIEWS_PER_HASH: Final = 2 * _ORIENTATION_COUNT  # the orientations, and the same inverted_hash
+_VIEWS_PER_HASH: Final = 2 * _ORIENTATION_COUNT  # the orientations, each also with inverted colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class UploadMatches:
 
 
 def read_stored_upload_hashes(reviews: ReviewQueue) -> Iterator[StoredUploadHashes]:
-    """Yield all kept pictures, a quarter of a million at a time, and then the clips.
+    """Yield the stored hashes of pictures, a quarter of a million at a time, then those of clips.
 
     They are read in pages, so that no writer waits for long.
     """

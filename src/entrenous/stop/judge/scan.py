@@ -165,8 +165,8 @@ def second_scan(
     """Return the hashes to look up among parts before the answer.
 
     There are none if the bank has no hashes of parts, or if it has so many that a look-up is slow
-    and the deferred scan is turned on. The first scan's result has no influence, so timing does not
-    reveal it.
+    and the deferred scan is turned on. The matches of the first scan have no influence, so timing
+    does not reveal them.
 
     Raises what :func:`decode_for_hashing` raises.
     """

@@ -28,7 +28,7 @@ def with_larger_picture_note(how: str, claim: Claim) -> str:
 
 
 def best_hit_of_each_claim(hits: Iterable[Hit]) -> list[Hit]:
-    """Return the best hit of each claim, for display, nearest first.
+    """Return the best hit of each claim, for display: whole pictures before parts, nearest first.
 
     A hit of a whole picture is better than a hit of a part. A hash that the owner registered is
     better than a hash that a reviewer added. Otherwise, the nearer hit is better.
@@ -132,10 +132,10 @@ def is_overruled_by_release(
     Releases save reviewers from being asked the same question twice. An outcome "hold" is dropped
     by a release newer than the claim, so a newer claim holds the upload again. An outcome "refuse"
     is dropped by a release newer than the claim's confirmation, because the newest decision counts.
-    A release does not apply to an upload that is nearer to the claim than to the released upload: a
-    version with a part hidden may be harmless while the picture itself is not. For a partial match,
-    the distance says nothing about the whole, so the upload must be nearly identical to the
-    released one.
+    A release does not apply to an upload that is more than 4 bits from the released upload and
+    nearer to the claim: a version with a part hidden may be harmless while the picture itself is
+    not. For a partial match, the distance says nothing about the whole, so the upload must be
+    nearly identical to the released one.
     """
     near = SAME_PICTURE_BITS_MAX if match.part else max(match.distance, SAME_PICTURE_BITS_MAX)
     similar = [one for one in releases if one.distance <= near]
@@ -145,8 +145,8 @@ def is_overruled_by_release(
 
 
 def hit_outcome(match: Match, claim: Claim, bank: Bank) -> Outcome:
-    """Return the outcome of one hit by its bank's policy; a match with only a part is held, never
-    refused.
+    """Return the outcome of one hit by its bank's policy; for a match with only a part, at most
+    hold.
     """
     wanted = policy_outcome(claim, bank)
     return min(wanted, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index) if match.part else wanted

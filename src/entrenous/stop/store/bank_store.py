@@ -52,8 +52,9 @@ class BankStore(BankQueries):
     """The authoritative store of banks and claims (docs/spec/gate.md section 5).
 
     Its methods run on the database ``engine``, or in an open transaction given in its place.
-    Changes are durable when a method returns, and each is logged in the same transaction. Every
-    method raises BankUnreachable when the database does not answer.
+    Changes are durable when a method returns, or, in an open transaction, when that is committed.
+    Each is logged in the same transaction, except that the caller of ``release_file`` logs the
+    decision. Every method raises BankUnreachable when the database does not answer.
     """
 
     def set_bank(self, bank: Bank) -> None:
@@ -113,9 +114,9 @@ class BankStore(BankQueries):
     def apply_event(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
 
-        In the same transaction the claim is removed from the matches of uploads held by a
-        look-back. Uploads that match no other claim are accepted again. A move to the present state
-        changes nothing.
+        If the claim is withdrawn, the same transaction removes it from the matches of published
+        uploads that wait for a reviewer. Those that then match no other claim are accepted again. A
+        move to the present state changes nothing.
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """
@@ -134,8 +135,8 @@ class BankStore(BankQueries):
     def apply_event_to_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
         """Change the states of many claims at once and return them as they are now.
 
-        Skipped are missing claims, and those for which the change is not allowed: a withdrawn claim
-        stays withdrawn.
+        Missing claims are skipped, and so are claims for which the change is not allowed: a
+        withdrawn claim stays withdrawn.
         """
         if event is ClaimEvent.WITHDRAW:
             self.withdraw(*claims)
@@ -146,8 +147,8 @@ class BankStore(BankQueries):
     def withdraw(self, *claims: ClaimId) -> int:
         """Withdraw many claims in one transaction, and overwrite their deleted data once.
 
-        Otherwise this does what :meth:`apply_event` does. Return how many claims were not withdrawn
-        before.
+        Missing and withdrawn claims are skipped. Otherwise this does what :meth:`apply_event` does.
+        Return how many claims were withdrawn by this call.
         """
         with exclusive_write(self.engine) as db:
             existing = existing_claims(db, claims)

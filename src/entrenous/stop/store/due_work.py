@@ -67,8 +67,8 @@ _COLUMNS_AFTER_SKIPPING: Final = _COLUMNS_AFTER_SCAN | {"slow_look": "skipped"}
 class DueWorkStore:
     """Stores due deferred scans and look-backs in the tables of ``engine``.
 
-    Taking a row skips those locked by other transactions, so that processes never wait for each
-    other. Bytes are stored only if ``has_disk_space()``.
+    In PostgreSQL, taking a row skips those locked by other transactions, so that processes do not
+    wait for each other. Bytes are stored only if ``has_disk_space()``.
     """
 
     engine: sa.Engine
@@ -78,7 +78,7 @@ class DueWorkStore:
     has_disk_space: Callable[[], bool] = lambda: True
 
     def record_clock(self, interval: timedelta) -> None:
-        """Record the clock's time, which all processes share; call this at the interval
+        """Record the clock's time for all processes on this database; call this at the interval
         ``interval``.
 
         The stored time is read first, since usually there is nothing to write.
@@ -163,7 +163,7 @@ class DueWorkStore:
                 return UploadForDeferredScan(row.case_number, data)
 
     def finish_deferred_scan(self, case: str) -> None:
-        """Delete an upload's bytes after a scan without matches, unless it waits for review."""
+        """Record that a scan is done; delete the upload's bytes unless a reviewer needs them."""
         with concurrent_write(self.engine) as db:
             is_it = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case, _SCAN_HAS_BYTES)
             db.execute(is_it.values(_COLUMNS_AFTER_SCAN))

@@ -88,7 +88,10 @@ class ExchangePartnerStore:
             append_events(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
-        """Remove a partner and the record of what it was served; raises NoSuchExchangePartner."""
+        """Remove a partner, its opinions, and the record of what it was served.
+
+        Raises NoSuchExchangePartner.
+        """
         with exclusive_write(self.engine) as db:
             number = db.execute(
                 sa.select(EXCHANGE_PARTNER_TABLE.c.number).where(
@@ -273,7 +276,7 @@ class SourceStore:
             }
 
     def store_page(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
-        """Store a page's records and the checkpoint after that page, both or neither."""
+        """Store records and the source's checkpoint, both or neither."""
         with exclusive_write(self.engine) as db:
             for batch in statement_batches(known):
                 keys = [one.key_sha256 for one in batch]

@@ -38,8 +38,7 @@ EXCHANGE_VERSION_TABLE: Final = sa.Table(
 EXCHANGE_PARTNER_TABLE: Final = sa.Table(
     "exchange_partner",
     EXCHANGE_METADATA,
-    # A number is never reused: what a removed partner said or was served must not be attributed to
-    # another partner.
+    # A number is never reused, since other partners may still know a removed partner by its number.
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("key_sha256", sa.LargeBinary(32), nullable=False, unique=True),
@@ -62,15 +61,15 @@ EXCHANGE_CHANGE_TIME_TABLE: Final = sa.Table(
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
-# A table with one row: no change time added later may be dated before this second.
+# A table with at most one row: the second before which no new change time may be dated.
 EARLIEST_NEW_CHANGE_TIME_TABLE: Final = sa.Table(
     "exchange_settled",
     EXCHANGE_METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("before_s", sa.BigInteger, nullable=False),
 )
-# Claims that were served with their hashes, and the change that withdrew each. APPLIED_CHANGE_TABLE
-# has one row: the number of the last change that was applied to SERVED_TABLE.
+# One row for each claim that was served with its hashes. ``ended_number`` and ``ended_at`` are the
+# number and the time of the change that withdrew the claim; null if it is not withdrawn.
 SERVED_TABLE: Final = sa.Table(
     "exchange_served",
     EXCHANGE_METADATA,
@@ -92,6 +91,7 @@ SERVED_TO_TABLE: Final = sa.Table(
     sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True),
     sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True, index=True),
 )
+# A table with one row: the number of the last change that was applied to SERVED_TABLE.
 APPLIED_CHANGE_TABLE: Final = sa.Table(
     "exchange_followed",
     EXCHANGE_METADATA,
@@ -180,9 +180,10 @@ class ServedClaimStore:
             return db.execute(wanted).scalar() or 0
 
     def change_times_between(self, after: int, upto: int) -> tuple[ChangeTime, ...]:
-        """Return, in order, the times that date the changes from ``after`` (excluded) to ``upto``.
+        """Return the change times that date the changes numbered above ``after``, up to ``upto``.
 
-        Their seconds and numbers are strictly increasing.
+        Each change is dated by the first change time whose number is not below the change's. In the
+        result, both seconds and numbers increase.
         """
         top = (
             sa.select(sa.func.min(EXCHANGE_CHANGE_TIME_TABLE.c.number))
@@ -197,11 +198,12 @@ class ServedClaimStore:
             return tuple(ChangeTime(row.at_s, row.number) for row in rows)
 
     def add_change_time(self, change_time: ChangeTime, drop_before_s: int) -> None:
-        """Add a change time, dated no earlier than the second given to
+        """Add a change time, dated no earlier than the latest second given to
         :meth:`stop_dating_changes_before`.
 
-        Of those before ``drop_before_s`` only the newest is kept. One that is not above the
-        newest is ignored, since another process has added a newer one.
+        If its second or its number is not above those of the newest change time, it is ignored,
+        since another process has added a newer one. Of the change times before ``drop_before_s``,
+        only the newest is kept.
         """
         with exclusive_write(self.engine) as db:
             highest = sa.select(
@@ -243,10 +245,12 @@ class ServedClaimStore:
         """Record these changes before they are served to that partner. Each of them must have
         hashes.
 
-        ``seen`` is the number of the newest change that was known when these were read;
-        :meth:`apply_next_changes` continues from it.
+        ``seen`` is the number of the newest change that was known when these were read. If later
+        changes have been applied meanwhile, or if no claim was recorded before,
+        :meth:`apply_next_changes` continues after ``seen``; otherwise it continues where it was.
 
-        Claims that are recorded already are replaced, with their hashes.
+        A claim that is recorded already is replaced, with its hashes. The partners that it was
+        served to before are kept.
         """
         fresh = {change.claim: change for change in changes}
         if not fresh:
@@ -275,10 +279,11 @@ class ServedClaimStore:
     def claims_on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, ServedClaim], ...]:
-        """Of the claims that were served to any partner, return those of these banks that have one
-        of these hashes.
+        """Return the recorded claims of these banks that have one of these hashes, whichever
+        partner they were served to.
 
-        Each is returned with the hash; for one hash, they are in the order of their ids.
+        A claim is returned once for each of these hashes that it has, as a pair of the hash and the
+        claim with this hash only. The claims on one hash are in the order of their ids.
         """
         wanted = (
             _select_served().where(SERVED_TABLE.c.bank.in_(banks)).order_by(SERVED_TABLE.c.claim)
@@ -291,9 +296,10 @@ class ServedClaimStore:
             )
 
     def apply_next_changes(self, feed: BankStore, upto: int) -> None:
-        """Update served claims by the next 50,000 changes at most, up to the change ``upto``.
+        """Apply the next changes up to the number ``upto``, at most 50,000, to the recorded claims.
 
-        Tombstones that no partner still has to read are deleted and overwritten.
+        A withdrawn claim becomes a tombstone. Tombstones that no partner still has to read are
+        deleted and overwritten. If no claim is recorded, nothing is done.
         """
         with snapshot_read(self.engine) as db:
             after, any_served = _last_applied_change(db), _is_anything_served(db)
@@ -306,7 +312,8 @@ class ServedClaimStore:
     def delete_tombstones_read_by(self, partner: ExchangePartner, upto: int) -> None:
         """Record that a partner has read all changes up to this number.
 
-        Tombstones up to that number need not be kept for this partner.
+        Tombstones of these changes are no longer kept for this partner. If no other partner has to
+        read them, they are deleted and overwritten.
         """
         ended = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.ended_number <= upto)
         mine = SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER
@@ -321,8 +328,8 @@ class ServedClaimStore:
         overwrite_deleted_served(self.engine)
 
     def delete_tombstones(self, before: datetime) -> int:
-        """Delete claims withdrawn earlier than ``before``, even if a partner has not read of it;
-        return how many.
+        """Delete the tombstones of claims that were withdrawn earlier than ``before``, even if a
+        partner has not read them; return how many were deleted.
         """
         ended = SERVED_TABLE.c.ended_number.is_not(
             None
@@ -341,7 +348,11 @@ class ServedClaimStore:
         return count
 
     def _apply_changes(self, news: list[ClaimChange], after: int) -> bool:
-        """Apply changes; return False if another process has applied them and will continue."""
+        """Apply the changes ``news``, which follow the number ``after``.
+
+        Apply none and return False if the last applied change no longer has the number ``after``,
+        because another process has changed it.
+        """
         newest = {change.claim: change for change in news}
         gone = 0
         with exclusive_write(self.engine) as db:
@@ -369,7 +380,7 @@ def overwrite_deleted_served(engine: sa.Engine) -> None:
 
 
 def delete_withdrawals_known_to_all(db: sa.Connection) -> int:
-    """Delete withdrawn claims whose withdrawal every partner has read; return the number."""
+    """Delete the tombstones that no partner still has to read; return how many."""
     waited_for = sa.select(SERVED_TO_TABLE.c.claim)
     return _delete_served_claims(
         db, SERVED_TABLE.c.ended_number.is_not(None), SERVED_TABLE.c.claim.not_in(waited_for)

@@ -116,7 +116,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
     """Return the median time from the start of the wait to the decision, in seconds; None without
     decisions.
 
-    For a decided case that was appealed, the first wait is no longer known.
+    A decision that was appealed later is left out, since its wait is no longer known.
     """
     head = db.execute(sa.select(AUDIT_HEAD_TABLE.c.number)).scalar() or 0
     decided = (
@@ -176,7 +176,10 @@ def count_oldest_undecryptable_of_platform(platform: Platform) -> int:
 
 
 def make_figures_counter(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:
-    """Open the index, and return a function that counts the figures of a serving gate."""
+    """Return a function that counts the figures of a serving gate.
+
+    The function opens the index if it is not open yet.
+    """
 
     def count_database_and_index() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index

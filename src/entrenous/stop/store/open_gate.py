@@ -147,7 +147,8 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     """Open the platform in ``folder``; create missing settings, tokens and database.
 
     The index is opened at the first look-up, so that commands that need none do not read it. If
-    this process ``serves`` uploads, it is opened at once, so that the first upload does not wait.
+    this process ``serves`` uploads, the index is opened at once, so that the first upload does not
+    wait for that.
 
     Raises:
         UnusableFolder, DiskFull, NewerBank, OlderBank, BankUnreachable, BadGateSettings.
@@ -245,10 +246,9 @@ def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
 
 
 def _has_free_disk_space(folder: Path, settings: GateSettings) -> bool:
-    """Return whether the disk of a database in ``folder`` has the free space that registrations
-    need.
+    """Return whether the disk of a database in ``folder`` has at least ``free_mb_min`` MiB free.
 
-    Returns True for a database on another machine, which cannot be checked.
+    Returns True for PostgreSQL, whose disk cannot be checked, and if ``free_mb_min`` is 0.
     """
     least = settings.limits.free_mb_min
     return settings.database is not None or not least or free_bytes(folder) >= least << 20
@@ -282,7 +282,7 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
 
 
 def _load_embedding_comparison(bank: BankStore) -> EmbeddingComparison | None:
-    """Return the network for embeddings; None without the extra `embedding`."""
+    """Return the network and the index for embeddings; None without the extra `embedding`."""
     try:
         return EmbeddingComparison(OnnxEmbedder(), RegisteredEmbeddings(bank))
     except EmbeddingModelMissing:

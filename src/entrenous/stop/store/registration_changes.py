@@ -158,7 +158,7 @@ def _mark_added(
 def _mark_frames_as_pictures(
     db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
 ) -> None:
-    """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
+    """Mark the frames of these videos that have one of these hashes as pictures too."""
     shown = sa.select(
         FRAME_TABLE.c.claim, FRAME_TABLE.c.number, sa.literal(STILL_PICTURE_AT_MS)
     ).distinct()

@@ -107,7 +107,7 @@ def with_confirmed_number(claim: Claim, number: int) -> Claim:
 
 
 def get_bank(db: sa.Connection, name: BankName) -> Bank:
-    """Return the bank's row; raises NoSuchBank."""
+    """Return the bank of that name; raises NoSuchBank."""
     row = db.execute(sa.select(BANK_TABLE).where(BANK_TABLE.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)

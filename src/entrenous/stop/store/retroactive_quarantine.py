@@ -74,7 +74,7 @@ def quarantine_retroactively(
 def add_matches(
     db: sa.Connection, retroactive_matches: RetroactiveMatches, new_matches: Sequence[Match]
 ) -> bool:
-    """Add new matches to a waiting upload; return False if none of them is new.
+    """Add new matches to a waiting upload; return False if it does not wait or none is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.
     """
@@ -106,10 +106,12 @@ def published_to_review_or_remove(db: sa.Connection, after: str, limit: int) -> 
 
 
 def remove_claims_from_matches(db: sa.Connection, claims: Collection[ClaimId]) -> int:
-    """Remove claims from retroactive matches, and accept uploads again that match no other.
+    """Remove claims from the matches of published uploads that wait for a reviewer.
+
+    Those uploads that then match no other claim are accepted again.
 
     Returns:
-        The number of uploads that matched.
+        The number of uploads from whose matches a claim was removed.
     """
     matched = _retroactive_reviews(db, claims)
     for review in matched:
@@ -132,13 +134,13 @@ def accept_upload_again(db: sa.Connection, review: Review) -> None:
 
 
 def drop_bytes_if_scanned(db: sa.Connection, review: Review) -> None:
-    """Drop the bytes of an upload found by a deferred scan, if its flood's lead has some."""
+    """Drop the bytes of an upload, if it was found by a deferred scan."""
     if review.found is FoundBy.SLOW_LOOK:
         update_upload(db, review.case, untrusted_upload=None)
 
 
 def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
-    """Return the retroactively quarantined uploads that match one of these claims.
+    """Return the published uploads that wait for a reviewer and match one of these claims.
 
     An index and the columns before the bytes suffice, so SQLite reads only the bytes of those that
     match.

@@ -354,16 +354,12 @@ class ReviewQueue(ReviewerStore):
             return uploads.stored_picture_hashes(db, after, limit)
 
     def stored_clip_hashes(self, after: int, limit: int) -> tuple[StoredClipHashes, ...]:
-        """Return, by number, the clips that were accepted at some time and whose frame hashes are
-        kept.
-
-        Clips that wait now, or were decided later, are included.
-        """
+        """Return, by number, accepted, waiting and released clips whose frame hashes are kept."""
         with snapshot_read(self.engine) as db:
             return uploads.stored_clip_hashes(db, after, limit)
 
     def stored_sound_prints(self, after: int, limit: int) -> tuple[StoredSoundPrint, ...]:
-        """Return, by number, the clips and sounds that were accepted at some time and whose sound
+        """Return, by number, the accepted, waiting and released clips and sounds whose sound
         fingerprint is kept.
         """
         with snapshot_read(self.engine) as db:
@@ -441,8 +437,9 @@ class ReviewQueue(ReviewerStore):
             return db.execute(over.values(listed_until=None, reference="")).rowcount
 
     def is_appeal_secret(self, case: str, secret_sha256: bytes) -> bool:
-        """Return whether this is the hash of that case's secret. This only reads, and takes the
-        same time whatever the result.
+        """Return whether this is the hash of that case's secret.
+
+        This only reads; hashes are compared in constant time.
         """
         query = sa.select(UPLOAD_TABLE.c.secret_sha256).where(UPLOAD_TABLE.c.case_number == case)
         with snapshot_read(self.engine) as db:
@@ -454,7 +451,7 @@ class ReviewQueue(ReviewerStore):
 
         Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, UploadFileDiffers.
 
-        The bytes are encrypted before the transaction, since that blocks others.
+        The bytes are encrypted before the transaction, since the transaction blocks others.
         """
         brought = untrusted_upload if self.has_disk_space() else None
         kept = self._encrypt_upload(appeal.case, brought)

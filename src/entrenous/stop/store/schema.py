@@ -154,8 +154,9 @@ CLAIM_LISTING_TABLE: Final = sa.Table(
 LISTINGS_DUE_INDEX: Final = partial_index(
     "listings_due", CLAIM_LISTING_TABLE.c.on_at.is_not(None), CLAIM_LISTING_TABLE.c.on_at
 )
-# Clips that a reviewer released: the SHA-256 of the file, the time, and the number that the next
-# change had at that time.
+# Files that a reviewer released without a picture's hash: the SHA-256 of the file (of an unreadable
+# file, its ``unreadable_release_key``), the time of the newest claim that the reviewer saw, and the
+# number that the next change would have had.
 RELEASED_FILE_TABLE: Final = sa.Table(
     "released_file",
     METADATA,
@@ -278,8 +279,8 @@ RELEASED_WITH_HASH_CONDITIONS: Final = (IS_RELEASED, _HAS_PICTURE_HASH)
 HAS_FINGERPRINT: Final = sa.or_(
     _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_CLIP_PRINT_TABLE.c.number == UPLOAD_TABLE.c.number)
 )
-# The condition that an upload was found after it was published: not on its arrival, and not by an
-# appeal.
+# The condition that an upload waits or was decided although it was published: it was let through
+# first, or the platform published it whatever the decision was.
 _QUARANTINED_AFTER_PUBLISHING_CONDITIONS: Final = (
     UPLOAD_TABLE.c.found != sa.literal_column("'upload'"),
     UPLOAD_TABLE.c.found != sa.literal_column("'appeal'"),
@@ -292,7 +293,8 @@ _IS_LET_THROUGH_WITH_HASH: Final = sa.and_(*LET_THROUGH_WITH_HASH_CONDITIONS)
 _IS_PUBLISHED_AND_WAITING: Final = sa.and_(*PUBLISHED_AND_WAITING_CONDITIONS)
 WAITING_BY_ENTRY_INDEX: Final = partial_index("waiting_by_entry", IS_WAITING, UPLOAD_TABLE.c.entry)
 WAITING_BY_LEAD_INDEX: Final = partial_index("waiting_by_lead", IS_WAITING, UPLOAD_TABLE.c.lead)
-# ``state`` is included, or SQLite prefers the index on states and reads past every upload's bytes.
+# ``state`` is included, since SQLite would otherwise use the index on states and read past every
+# upload's bytes.
 WAITING_BY_FILE_INDEX: Final = partial_index(
     "waiting_by_file", IS_WAITING, UPLOAD_TABLE.c.upload_sha256, UPLOAD_TABLE.c.state
 )

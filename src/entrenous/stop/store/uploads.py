@@ -71,7 +71,10 @@ def get_review_and_appealed(db: sa.Connection, case: str) -> tuple[Review, bool]
 
 
 def is_newer_than_case(case: str) -> sa.ColumnElement[bool]:
-    """Return whether an upload is newer than that case, or true if there is no such case."""
+    """Return the condition that an upload is newer than that case.
+
+    If there is no such case, the condition is true for every upload.
+    """
     before = (
         sa.select(UPLOAD_TABLE.c.number).where(UPLOAD_TABLE.c.case_number == case).scalar_subquery()
     )
@@ -272,8 +275,8 @@ def _uploads_without_lead_like(db: sa.Connection, review: Review) -> list[Review
 
 
 def _same_flood_conditions(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
-    """Select the waiting uploads of the same registered hash, or of the same undecodable file, that
-    were found in the same way.
+    """Return the conditions for waiting uploads of the same registered hash, or of the same
+    undecodable file, that were found in the same way.
     """
     if was_undecodable(review):
         same_file = UPLOAD_TABLE.c.upload_sha256 == review.upload_sha256
@@ -362,7 +365,10 @@ def _clip_prints(
 
 
 def delete_clip_fingerprints(db: sa.Connection, before: datetime) -> int:
-    """Delete fingerprints of clips that were let through ``before``; return how many."""
+    """Delete fingerprints of accepted and released clips that arrived earlier than ``before``.
+
+    Return the number of clips.
+    """
     old = sa.select(UPLOAD_CLIP_PRINT_TABLE.c.number).where(
         UPLOAD_CLIP_PRINT_TABLE.c.at < stored_time(before)
     )
