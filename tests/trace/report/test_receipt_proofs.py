@@ -1,13 +1,15 @@
 """Tests of receipts in reports: honest, wrong and missing ones, and edited ledgers."""
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from entrenous.base.copies import CopyProof, ReceiptEvent, ReceiptProof, SignedReceipt
-from entrenous.base.identifiers import PersonId
+from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.identity import BadSignature, BatchPosition
 from entrenous.base.secret import Secret
 from entrenous.cli import run
@@ -20,7 +22,10 @@ from entrenous.send.devices.device_lists import accept_contact_bundle
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
+from entrenous.send.message.draft import Draft, MessagePolicy
+from entrenous.send.open import show_received_message
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
+from entrenous.send.send import send_message
 from entrenous.terminal.output import key_fingerprint
 from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.picture import trace_picture
@@ -108,6 +113,42 @@ def test_an_honest_report_holds_and_says_who_opened_it(
     assert was_opened(repeated.signed["ben"])
     assert [one.event for one in repeated.signed["caro"]] == [ReceiptEvent.DELIVERED]
     assert not was_opened(repeated.signed["caro"])
+
+
+def test_report_contains_the_receipts_for_delivery_opening_and_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, original = Network(), encode_jpeg(coffee_photo(), 95)
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
+    ana.add_contact(ben)
+    mark_keys_compared("ana", ben.device)
+    policy = MessagePolicy(network.clock.now() + timedelta(days=7), 1, may_export=True)
+    draft = Draft((original,), (RecipientId("ben"),), policy, confirmed=frozenset({"ben"}))
+    send_message(draft, ana.device)
+    fetch_messages(ben.device)
+    shown = io.BytesIO()
+    show_received_message(
+        received_messages(ben.device)[-1].name,
+        lambda _number, _file, write: write(shown),
+        ben.device,
+        export=True,
+    )
+    network.clock.advance(minutes=16)
+    for one in (ben, ana):
+        fetch_messages(one.device)
+    (message,) = ana.device.ledger.messages()
+    exported = LeakedPicture(ana, ben, message, original, crop_jpeg(shown.getvalue()))
+    report = exported.write_report()
+    checked = check_report(exported.report_inputs(report.file), read_picture)
+    assert {one.event for one in checked.signed["ben"]} == set(ReceiptEvent)
+    files = {"r.json": report.file, "leak.jpg": exported.leak, "original.jpg": original}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    report_path, leak, original_path = (str(tmp_path / name) for name in files)
+    command = ["verdict", "check", report_path, "--leak", leak, "--original", original_path]
+    assert run(command, {}) == 0
+    output = capsys.readouterr().out
+    assert output.count("received on") == output.count("opened and exported on") == 1
 
 
 @pytest.mark.threat("sender-frames")

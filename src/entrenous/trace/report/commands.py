@@ -288,6 +288,8 @@ def _print_receipts(label: str, checked: CheckedReport) -> None:
         said = translated("received on {at}, with this very mark.")
         if one.event is ReceiptEvent.OPENED:
             said = translated("opened on {at}, with this very mark.")
+        elif one.event is ReceiptEvent.EXPORTED:
+            said = translated("opened and exported on {at}, with this very mark.")
         print_line(f"  {said.format(at=moment_in_words(one.at))}")
     if not was_opened(signed):
         print_line("  " + translated("Never opened, as far as receipts show."))

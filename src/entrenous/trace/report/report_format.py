@@ -168,7 +168,8 @@ _COPIES_MAX: Final = 100_000
 _SIDE_PX_MAX: Final = 1_000_000
 _CARD_BYTES_MAX: Final = PLAIN_KEY_BUNDLE_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
-_RECEIPTS_MAX: Final = 2  # receipts accepted for one copy: one for delivery, one for opening
+# receipts accepted for one copy: for its delivery, its first opening and its export
+_RECEIPTS_MAX: Final = 3
 
 
 def report_fields_and_digest(
