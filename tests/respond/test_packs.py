@@ -39,6 +39,7 @@ from entrenous.respond.packs.make_pack import (
     LettersNotChosen,
     NothingToPack,
     Pack,
+    PackTooLarge,
     make_pack_for_court,
     make_pack_for_platform,
     verifier_source,
@@ -365,6 +366,15 @@ def test_recipient_key_is_read_from_text_or_a_file_and_invalid_keys_are_refused(
     for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", str(tmp_path / "none")):
         with pytest.raises(NotAPublicKey):
             read_recipient_key(wrong)
+
+
+def test_large_evidence_is_refused_only_in_a_pack_that_contains_it(
+    owner: CaseOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.respond.packs.make_pack.PACK_BYTES_MAX", 1)
+    with pytest.raises(PackTooLarge, match="Export the largest items"):
+        make_court_pack(owner)
+    assert make_pack_for_platform(case_name_in(owner), (), (), owner.device, lambda _: None).files
 
 
 def test_no_pack_without_content_or_a_choice_of_letters_after_a_change_or_under_18() -> None:

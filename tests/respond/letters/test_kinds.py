@@ -7,6 +7,7 @@ import pytest
 
 from entrenous.respond.law.legal_route import DocumentKind, Route, WhetherCovered
 from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
+from entrenous.respond.letters.drafted_notices import with_gaps_filled
 from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import NoAddressee, NoThreateningAccount
 from entrenous.respond.nouns import (
@@ -71,6 +72,7 @@ def test_police_sheet_is_filled_from_the_case() -> None:
         "What to bring",
     ]
     assert [gap[:11] for gap in sheet.missing] == ["[your name,"]  # the case has everything else
+    assert with_gaps_filled(sheet, {sheet.missing[0]: "Ana Ruiz"}).missing == ()
     assert "item 1, a screenshot or file of mine" in sheet.letter
     assert "- account @shadow" in sheet.letter
     assert "To:" not in sheet.letter

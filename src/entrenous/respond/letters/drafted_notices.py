@@ -143,6 +143,7 @@ def with_gaps_filled(notice: Notice, texts: Mapping[str, str]) -> Notice:
         elements=tuple(_fill_element(one, text_of_gap) for one in notice.elements),
         parts=tuple(_fill_part(one, text_of_gap) for one in notice.parts),
         letter=_replace_gaps(notice.letter, text_of_gap),
+        other_gaps=tuple(gap for gap in notice.other_gaps if gap not in text_of_gap),
     )
 
 

@@ -113,6 +113,7 @@ def make_pack_for_court(
         case = _case_to_pack(name, device)
         if not case.evidence:
             raise NothingToPack(name=name)
+        _refuse_large_evidence(case)
         verify_case(name, device, check)
         links = verify_chain(case.name, device)
         pack = _build_pack(case, _court_contents(case, links, device), device.clock.now())
@@ -138,7 +139,7 @@ def make_pack_for_platform(
         device: its vault has the case.
         write: writes the pack.
 
-    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, PackTooLarge, LettersNotChosen,
+    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, LettersNotChosen,
     EvidenceChanged.
     """
     with device.vault.transaction():
@@ -156,12 +157,15 @@ def make_pack_for_platform(
 def _case_to_pack(name: str, device: Device) -> Case:
     case = find_case(name, device)
     refuse_unless_adults(case, device.clock.now().date())
+    return case
+
+
+def _refuse_large_evidence(case: Case) -> None:
     size = sum(item.size_bytes for item in case.evidence)
     if size > PACK_BYTES_MAX:
         raise PackTooLarge(
-            name=name, size_mb=size // _BYTES_PER_MB, limit_mb=PACK_BYTES_MAX // _BYTES_PER_MB
+            name=case.name, size_mb=size // _BYTES_PER_MB, limit_mb=PACK_BYTES_MAX // _BYTES_PER_MB
         )
-    return case
 
 
 def _letters_to_pack(case: Case, numbers: Sequence[int]) -> list[Notice]:
