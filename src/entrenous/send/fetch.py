@@ -182,14 +182,15 @@ def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
     elif isinstance(missing, PersonDeviceListHead):
-        # If the missing list is ours, the letter came from an authenticated contact, or claims to
-        # come from a device of ours. If it is a contact's list, the letter's device is on no list
-        # of that contact that we know, so the letter's author is not authenticated.
-        ours = missing.person == own_device(device).person.id
+        # Only a contact's letter that names a list of ours is from an authenticated author. If the
+        # missing list is that of the letter's own author, a contact or a device of ours, that list
+        # would be needed to authenticate the author.
+        us = own_device(device).person.id
+        named_by_contact = missing.person == us and why.facts.get("by") != us
         record_named_list_if_unknown(
             missing.person,
             DeviceListHead(missing.epoch, missing.head),
             device,
             own=False,
-            authenticated=ours,
+            authenticated=named_by_contact,
         )

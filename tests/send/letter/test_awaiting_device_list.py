@@ -8,15 +8,19 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import DeviceListHead
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
+from entrenous.crypto.nouns import NotForThisMailbox
+from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import LETTER_AWAITING_DEVICE_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list_if_unknown
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
+from entrenous.send.letter.letter_nouns import PersonDeviceListHead
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import DeviceListContradiction
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from tests.send.send_device import (
@@ -178,3 +182,26 @@ def test_unproven_device_list_claims_have_no_effect(network: Network) -> None:
             network.clock.advance(days=1)
     assert take_contact_changes(phone.device) == ()
     assert ben.received_count() == 0
+
+
+@pytest.mark.parametrize(("author", "is_reported"), [("ben", True), ("ana", False)])
+def test_missing_own_list_is_reported_only_if_an_authenticated_contact_named_it(
+    network: Network, monkeypatch: pytest.MonkeyPatch, author: str, *, is_reported: bool
+) -> None:
+    """A letter that claims to come from an unknown device of Ana's is not authenticated."""
+    ana, ben = network["ana"], network["ben"]
+    catch_up(ana, ben)
+    take_contact_changes(ana.device)
+    us = own_device(ana.device).person
+
+    def refuse_letter(*_: object) -> None:
+        lacks = PersonDeviceListHead(us.id, us.epoch + 7, bytes(32))
+        raise NotForThisMailbox(what="it names an unknown list", lacks=lacks, by=network[author].id)
+
+    ben.send(SMALL_PICTURE, ana)
+    monkeypatch.setattr("entrenous.send.fetch.read_letter", refuse_letter)
+    for _ in range(5):
+        fetch_messages(ana.device)
+        network.clock.advance(days=1)
+    reported = [one.lists for one in take_contact_changes(ana.device) if one.lists]
+    assert reported == ([DeviceListContradiction.SPLIT] if is_reported else [])
