@@ -182,7 +182,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Network
     assert "first message" in guard_reasons(ana, "ben")["ben"]
 
 
-def test_messages_sent_before_the_index_existed_are_indexed(friends: Network) -> None:
+def test_messages_in_the_ledger_without_a_record_count_as_sent(friends: Network) -> None:
     ana = friends["ana"]
     ana.send(SMALL_PICTURE, friends["ben"])
     for table, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):

@@ -124,9 +124,8 @@ def _claim_newest_prekey_date(contact: Contact, key: CertifiedDevice, device: De
 # several are kept, so that an earlier one remains when some messages are cancelled
 _SENT_RECORDS_PER_PERSON_MAX: Final = 5
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_OLDER_MESSAGES_INDEXED_KEY: Final = (
-    "talks-indexed"  # set once messages older than this index were added to it
-)
+# set once records of the messages that were in the ledger without one were added
+_OLDER_MESSAGES_INDEXED_KEY: Final = "talks-indexed"
 
 
 def latest_messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
@@ -167,12 +166,14 @@ def copies_of_media(message: Message) -> Iterator[Copy]:
 
 
 def _index_older_messages_once(device: Device) -> None:
-    """Add the messages sent before this index existed, once."""
+    """Add records of the messages that the ledger has without one (e.g. from an archive), once."""
     if device.vault.get(OWN_RECORDS, _OLDER_MESSAGES_INDEXED_KEY) is not None:
         return
-    for message in device.ledger.messages():
+    messages = tuple(device.ledger.messages())
+    for message in messages:
         for person, sent_record in _sent_records_of(message, device.vault):
             _store_sent_record(person, sent_record, device.vault)
+    if messages:
         device.vault.put(OWN_RECORDS, _OLDER_MESSAGES_INDEXED_KEY, b"")
 
 
