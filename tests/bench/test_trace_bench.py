@@ -15,7 +15,7 @@ from bench.report.documents import read_documents, write_document
 from bench.tracing.collusion import LEAKS, Merged, merged
 from bench.tracing.copies import marked_samples, psnr, ssim
 from bench.tracing.cost import Cost
-from bench.tracing.grid import Cell, Row, sent_at, traced
+from bench.tracing.grid import Cell, Row, leak_and_trace, send_at_size
 from bench.tracing.memory_sender import Sent, people, send, sender
 from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
 from bench.tracing.packed import pack_rows, packed_rows
@@ -39,7 +39,7 @@ def sent_copies() -> Sent:
 @pytest.fixture(scope="module")
 def rows(sent_copies: Sent) -> list[Row]:
     attacks = ("q50", "mirror+q70", "crop50+q70")
-    return [traced(Cell("coffee", Size.XS, attack, 1), sent_copies) for attack in attacks]
+    return [leak_and_trace(Cell("coffee", Size.XS, attack, 1), sent_copies) for attack in attacks]
 
 
 def test_plan_can_be_narrowed_to_a_named_set_of_attacks() -> None:
@@ -58,7 +58,7 @@ def test_recipients_of_ordinary_leaks_are_named(rows: list[Row]) -> None:
 
 @pytest.mark.slow
 def test_cell_does_not_depend_on_other_cells(sent_copies: Sent, rows: list[Row]) -> None:
-    again = traced(Cell("coffee", Size.XS, "crop50+q70", 1), sent_copies)
+    again = leak_and_trace(Cell("coffee", Size.XS, "crop50+q70", 1), sent_copies)
     assert (again.score, again.others) == (rows[2].score, rows[2].others)
 
 
@@ -209,4 +209,4 @@ def test_photograph_is_never_enlarged_and_a_missing_one_raises() -> None:
     gone = Photograph("gone", lambda: (_ for _ in ()).throw(FileNotFoundError()), Kind.PLAIN)
     with pytest.raises(FileNotFoundError):
         gone.at(Size.S)
-    assert sent_at("coffee", Size.L, 1) is None
+    assert send_at_size("coffee", Size.L, 1) is None
