@@ -21,7 +21,7 @@ _FIELD_BYTES_MAX: Final = 1 << 20
 class TooMuchAtOnce(Refused):
     """
     Together, the files that you chose are larger than {limit_mb} MB, which is the most that the app
-    accepts at once. Nothing was lost. Choose fewer or smaller files.
+    accepts at once. Nothing was stored. Choose fewer or smaller files.
     """
 
 

@@ -49,6 +49,13 @@ class TooLargeToKeep(Refused):
     """
 
 
+class TooManySavedFiles(Refused):
+    """
+    The folder of this saved page has more than {limit} files, the most that one item of a case can
+    have. Nothing was stored. Save the page as one file, for example as a PDF, and add that.
+    """
+
+
 class NoConsent(Refused):
     """
     You can act for somebody else only if they have agreed to it. No consent was given here, so

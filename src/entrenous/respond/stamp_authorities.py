@@ -139,7 +139,7 @@ def stored_roots_trust_text(name: str, roots: Iterable[bytes], settings: Setting
     if all(root.hex() in bundled for root in roots):
         return translated(
             "All of these certificates are also in this system's bundle of public authorities, "
-            "so nobody put them into the case."
+            "so the stamps do not depend on a certificate that only the case contains."
         )
     return translated(
         "These certificates are the ones kept in the case. Compare them with what the "

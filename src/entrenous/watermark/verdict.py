@@ -122,8 +122,8 @@ class Trace:
 
 class NoSuchTrace(NotFound):
     """
-    There is no trace number {number} on this device. Nothing was changed. To trace the picture
-    again: entrenous trace FILE
+    There is no trace number {number} on this device. Nothing was changed. To trace the file again:
+    entrenous trace FILE
     """
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from entrenous.respond.capture.saved_page import describe_file, refers_to_folder
 from entrenous.respond.commands.add import read_file_or_saved_page
-from entrenous.respond.open_case import TooLargeToKeep
+from entrenous.respond.open_case import TooLargeToKeep, TooManySavedFiles
 
 
 def image_file(image_format: str) -> bytes:
@@ -115,6 +115,9 @@ def test_oversized_saved_page_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "p_files").mkdir()
     (tmp_path / "p_files" / "a").write_bytes(bytes(100))
     with pytest.raises(TooLargeToKeep):
+        read_file_or_saved_page(tmp_path / "p.html")
+    monkeypatch.setattr("entrenous.respond.commands.add._SAVED_PAGE_FILES_MAX", 0)
+    with pytest.raises(TooManySavedFiles, match="more than 0 files"):
         read_file_or_saved_page(tmp_path / "p.html")
 
 

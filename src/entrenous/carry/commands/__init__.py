@@ -30,12 +30,13 @@ COMMANDS: Final = {
     ),
     "restore": ListedCommand(
         "entrenous.carry.commands.maintenance",
-        "Restore a backup into a new or empty folder. Messages that nobody had opened are lost.",
+        "Restore a backup into a new or empty folder. "
+        "Messages that could still be opened are lost.",
     ),
     "restored": ListedCommand(
         "entrenous.carry.commands.maintenance",
         "Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored "
-        "by other tools. Messages that nobody had opened are lost, as after `relay restore`.",
+        "by other tools. Messages that could still be opened are lost, as after `relay restore`.",
     ),
 }
 

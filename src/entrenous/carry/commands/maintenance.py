@@ -77,7 +77,7 @@ def stats(
     if counts.free_bytes is not None:
         print_line(f"{counts.free_bytes // MEGABYTE:,} MB are free")
     if swept:
-        print_line(f"everything due by {swept} was deleted")
+        print_line(f"what was due was last deleted in the hour that began at {swept}")
     if restored:
         print_line(f"restored from a backup at {restored}")
 
@@ -118,7 +118,7 @@ def restore(
     with_shares: WithShares = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Restore a backup into a new or empty folder. Messages that nobody had opened are lost.
+    """Restore a backup into a new or empty folder. Messages that could still be opened are lost.
 
     A share (the relay's half of a message's key) in a backup may have been taken back or used up
     since. So all shares are left out, and their messages have to be sent again; `entrenous sent`
@@ -147,7 +147,7 @@ def restored(
     as_json: JsonFlag = False,
 ) -> None:
     """Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by other
-    tools. Messages that nobody had opened are lost, as after `relay restore`.
+    tools. Messages that could still be opened are lost, as after `relay restore`.
     """
     lost, missing = delete_untrusted_after_restore(
         settings_of(settings, data), with_shares=with_shares
@@ -164,7 +164,9 @@ def restored(
 
 
 def _print_lost_copies(lost: int) -> None:
-    print_line(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
+    print_line(
+        f"  {lost:,} copies that could still be opened are lost; `entrenous sent` shows which."
+    )
 
 
 def _print_advice_after_restore() -> None:

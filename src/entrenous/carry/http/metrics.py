@@ -31,7 +31,7 @@ _GAUGE_HELP_TEXTS: Final[Mapping[str, str]] = {
     "blob_bytes": "Bytes of all blobs.",
     "uploads": "Incomplete blobs.",
     "free_bytes": "Free bytes on the disk of the blobs.",
-    "swept_at": "Time up to which everything due was deleted, in seconds since 1970; set hourly.",
+    "swept_at": "Start of the hour in which what was due was last deleted, in seconds since 1970.",
 }
 
 

@@ -26,6 +26,7 @@ from entrenous.respond.nouns import Sighting, SightingReach
 from entrenous.respond.open_case import (
     EVIDENCE_ITEM_BYTES_MAX,
     TooLargeToKeep,
+    TooManySavedFiles,
     add_file,
     add_sighting,
     add_statement,
@@ -151,7 +152,8 @@ def read_file_or_saved_page(path: Path) -> tuple[bytes, str]:
     becomes one ZIP of the page and its files.
 
     Raises:
-        EmptyFile, TooLargeToKeep, and the errors of :func:`.output_files.read_file`.
+        EmptyFile, TooLargeToKeep, TooManySavedFiles, and the errors of
+            :func:`.output_files.read_file`.
     """
     data = read_nonempty_file(path)
     what = describe_file(data)
@@ -182,7 +184,9 @@ def _files_below(folder: Path, total_bytes: int) -> Iterator[tuple[str, bytes]]:
     for number, file in enumerate(files):
         data = read_file(file)
         total_bytes += len(data)
-        if total_bytes > EVIDENCE_ITEM_BYTES_MAX or number >= _SAVED_PAGE_FILES_MAX:
+        if number >= _SAVED_PAGE_FILES_MAX:
+            raise TooManySavedFiles(limit=_SAVED_PAGE_FILES_MAX)
+        if total_bytes > EVIDENCE_ITEM_BYTES_MAX:
             raise TooLargeToKeep(
                 size_mb=total_bytes // _BYTES_PER_MB,
                 limit_mb=EVIDENCE_ITEM_BYTES_MAX // _BYTES_PER_MB,

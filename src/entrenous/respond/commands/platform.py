@@ -60,7 +60,10 @@ def platform(
     ] = None,
     look_up: Annotated[
         bool,
-        typer.Option("--look-up", help="Ask the registries who owns an address (RDAP)."),
+        typer.Option(
+            "--look-up",
+            help="Ask the registries for the registrar and the web host of an address (RDAP).",
+        ),
     ] = False,
     address: Annotated[
         str, typer.Option(metavar="IP", help="The site's network address, if you know it.")

@@ -90,7 +90,7 @@ class PackCheckResult:
             yield words.format(what=what)
         for stamp in self.stamps:
             items = ", ".join(map(str, stamp["items"]))
-            by = translated("Stamp {stamp}: existed by {at}: items {items}")
+            by = translated("Stamp {stamp}: items {items} existed by {at}")
             yield by.format(stamp=stamp["stamp"], at=stamp["at"], items=items)
             root = translated("by {authority}; the SHA-256 of its root is {root}")
             root = root.format(authority=stamp["authority"], root=stamp["root_sha256"])

@@ -152,7 +152,7 @@ NEXT_MESSAGE_STATE: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] 
 
 class OpenedElsewhere(UsedUp):
     """
-    Another device of yours opened message {name} as often as its sender allowed, so the message no
+    Another device of yours used up the remaining openings of message {name}, so the message no
     longer opens here. If you did not open it there, or have no other device, somebody may have a
     copy of one of your devices. To list your devices: entrenous device list
     """
