@@ -197,9 +197,9 @@ def _begin_upload(
 def _find_resumable_upload(
     tx: RowTransaction, new: StoredUpload, present: datetime
 ) -> StoredUpload | None:
-    """Return the existing upload of this blob, if it can still be resumed.
+    """Return the unfinished upload with this blob id, if there is one that can still be resumed.
 
-    Raises IdInUse if it is an upload of a different blob with the same id.
+    Raises IdInUse if a different blob is being uploaded with this id.
     """
     upload = tx.get(StoredUpload, new.blob)
     if upload is not None and upload.due_at <= present:

@@ -256,7 +256,7 @@ def _take_one_time_key(
 async def replace_close_token_hash(
     mailbox: MailboxId, token: Secret, close_lock: bytes, relay: Relay
 ) -> None:
-    """Replace the hash of the close token, which may delete this mailbox.
+    """Replace the hash of the close token, the token that permits deleting this mailbox.
 
     Raises NoSuchMailbox, WrongToken.
     """

@@ -1,4 +1,7 @@
-"""Typefaces for PDFs with names in any script: ours, and the system's for what ours lack."""
+"""Fonts for PDFs that contain names of people in any script.
+
+Entrenous brings its own fonts. For scripts that these lack, it uses the fonts of the system.
+"""
 
 import logging
 import unicodedata

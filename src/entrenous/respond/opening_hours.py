@@ -128,8 +128,8 @@ def _opening_spans(
 
 
 def _opening_time_template(there: datetime, now: datetime) -> str:
-    """Return a sentence that says when a line opens, with the placeholders {time}, {weekday} and
-    {day}.
+    """Return a sentence that says when a line opens. Its placeholders are {time} and, where the day
+    is named, {weekday} or {day}.
     """
     days = (there.date() - now.astimezone(there.tzinfo).date()).days
     if days == 0:

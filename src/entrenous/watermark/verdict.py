@@ -178,13 +178,13 @@ def name_in_rounds(
 ) -> Verdict:
     """Name the copies with scores that no innocent copy would plausibly reach, in rounds.
 
-    In round k, counted from 0, each chance is multiplied by 2^(k+1). A copy's chance is the
-    smallest over the rounds that scored it, and its score is its score in that round. Its
-    likelihood ratio is that of its score in round 0.
+    In round k, counted from 0, each chance is multiplied by 2^(k+1). For each copy, the verdict has
+    the smallest chance of all rounds, the score in the round with that chance, and the likelihood
+    ratio of the score in round 0.
 
     Args:
-        score: returns the scores of all copies, in standard deviations of an innocent copy's, after
-            removing the given copies' evidence; scores of named copies are ignored.
+        score: removes the evidence of the given copies, and returns the scores of all copies, in
+            standard deviations of an innocent copy's score; scores of named copies are ignored.
         alpha: accepted probability, in (0, 1), that any innocent copy is named.
         compared: as in :func:`name_by_scores`.
 

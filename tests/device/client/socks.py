@@ -24,7 +24,7 @@ class ConnectionRequest:
 
 @dataclass
 class SocksProxy:
-    """A proxy that connects all requests to a local port; it refuses them if the port is 0."""
+    """A proxy that connects all requests to the local ``target_port``; if it is 0, they are refused."""
 
     port: int
     target_port: int

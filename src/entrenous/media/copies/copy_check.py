@@ -62,7 +62,7 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeats:
     """Check the structure, then decode all pixels, frames and samples; yields heartbeats.
 
     Raises:
-        NotACopy: as :func:`check_structure`, or the file does not decode completely.
+        NotACopy: :func:`check_structure` refuses the file, or it does not decode completely.
     """
     check_structure(untrusted_data, media_type)
     _, decoders = STRUCTURE_CHECKS_AND_DECODERS[media_type]

@@ -57,7 +57,7 @@ class Capture:
 
 
 def write_wacz(capture: Capture, created: datetime, random_source: RandomSource) -> bytes:
-    """Return a WACZ of a capture; ``created`` is when it was finished (aware, UTC)."""
+    """Return a WACZ of a capture; ``created`` is when the capture was finished (aware, UTC)."""
     warc, index = _write_warc(capture, created, random_source)
     page = [one for one in capture.exchanges if one.url == capture.url][-1]
     files = {

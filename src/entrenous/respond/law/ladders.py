@@ -124,7 +124,7 @@ class _LadderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @cache
 def shipped_ladder(name: str) -> Ladder:
-    """Return the ladder ``CHAT_LADDER`` or ``THREAT_LADDER`` that this release contains."""
+    """Return this release's ladder with that name: ``CHAT_LADDER`` or ``THREAT_LADDER``."""
     return read_ladder(name, shipped_table(f"{name}-ladder.toml"))
 
 

@@ -313,7 +313,7 @@ def _fetch_until_first_letter(
 
 
 def _ask_whether_same(shown: ShortAuthString, question: str, *, as_json: bool) -> bool:
-    """Ask whether both devices show the same; any answer but yes means no."""
+    """Ask whether both devices show the same emoji or numbers; any answer but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:
         signs = [sign.name for sign in shown.named_emoji]

@@ -175,7 +175,7 @@ def _sign_prekey_set(statements: Sequence[bytes], me: OwnIdentity, device: Devic
     of the reusable keys.
 
     The Merkle tree is filled up with dummy leaves, so that all paths are equally long and the
-    length of a relay's answer does not reveal which keys it has.
+    length of an answer does not reveal which keys the relay still has.
     """
     leaves = [
         *map(prekey_leaf, statements),

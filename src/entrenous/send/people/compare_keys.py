@@ -366,9 +366,8 @@ _STEP_HANDLERS: Final[
     3: _on_key_revealed,
     4: _on_match_confirmed,
 }
-_QR_PREFIX: Final = (
-    "ENTRENOUS:KEYS:1:"  # capital letters and digits alone give the smallest QR code
-)
+# a QR code is smallest if it has only capital letters, digits and a few signs such as ":"
+_QR_PREFIX: Final = "ENTRENOUS:KEYS:1:"
 _QR_CONTEXT: Final = b"entrenous/1 keys face to face\x00"
 
 

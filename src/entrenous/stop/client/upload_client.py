@@ -114,12 +114,12 @@ _CONNECTION_LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10
 
 
 class GateClient:
-    """A gate's client for a server with threads; all threads share one client.
+    """Sends a platform's uploads to its gate. All threads of a server can share one client.
 
     ``transport`` replaces the network.
 
     Raises:
-        BadSetting: ``ca_file`` contains no certificate authorities.
+        BadSetting: the file ``setting.ca_file`` contains no certificate authorities.
     """
 
     def __init__(

@@ -325,8 +325,8 @@ def trimmed_hits(
     claims_by_entry: Mapping[int, Sequence[ClaimWithFrameTime]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
-    """Return the claims whose frames an uploaded video may show with their edges cut off; ``part``
-    of each match is true.
+    """Return the claims of which an uploaded video may show frames whose edges were cut off.
+    ``part`` of each match is true.
 
     Because many windows are tried, one match is not enough: two half seconds of the upload must
     match two frames of the claim in the same orientation.
@@ -334,8 +334,8 @@ def trimmed_hits(
     Args:
         video: the upload.
         near: the results of the index of parts for ``video.trimmed``, in that order.
-        claims_by_entry: by entry number of a hash without edges, the matching claims on it with
-            their times.
+        claims_by_entry: for the entry number of each hash of a frame without its edges, the
+            claims with this frame, and the frame's times.
         radius: by bank, the largest distance that counts.
     """
     groups: dict[tuple[ClaimId, str], _ViewMatches] = {}

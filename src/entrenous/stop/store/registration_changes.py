@@ -158,7 +158,7 @@ def _mark_added(
 def _mark_frames_as_pictures(
     db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
 ) -> None:
-    """Mark the frames of these videos that have one of these hashes as pictures too."""
+    """Of these videos, mark each frame whose hash is one of these as a picture, too."""
     shown = sa.select(
         FRAME_TABLE.c.claim, FRAME_TABLE.c.number, sa.literal(STILL_PICTURE_AT_MS)
     ).distinct()

@@ -142,7 +142,8 @@ def _local_mean(plane: Grey) -> Grey:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
-_CHANGE_SHARE_MAX: Final = 0.02  # a change by a larger share of the longest side means divergence
+# if a corner moves by a larger share of the longest side, the optimisation has diverged
+_CHANGE_SHARE_MAX: Final = 0.02
 _SETTLED_PX: Final = 0.004  # a step below this many pixels is the last one
 _STEP_PX_MAX: Final = 4.0  # the largest Gauss-Newton step that is reliable
 _RIDGE: Final = 0.1  # in 1 / px^2; keeps steps short in smooth pictures

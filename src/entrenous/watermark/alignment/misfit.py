@@ -40,9 +40,9 @@ _FULL_COVERAGE_MIN: Final = 0.999
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PicturePairWithVisibleBox:
-    """Two grey pictures, and the box of the sent one that the found one shows.
+    """Two grey pictures; ``seen`` is the part of the sent picture that the found picture shows.
 
-    ``seen`` is that box: (left, top, right, bottom) in whole pixels of the sent picture.
+    It is a box: (left, top, right, bottom) in whole pixels of the sent picture.
     """
 
     found: Pixels
