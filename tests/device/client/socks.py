@@ -24,7 +24,7 @@ class ConnectionRequest:
 
 @dataclass
 class SocksProxy:
-    """A proxy that connects all requests to the local ``target_port``; if it is 0, they are refused."""
+    """Connects all requests to the local port ``target_port``, or refuses them if it is 0."""
 
     port: int
     target_port: int
