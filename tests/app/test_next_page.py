@@ -63,17 +63,17 @@ def test_cases_are_sorted_by_deadline_and_read_again_after_changes() -> None:
         add_sighting(name, make_sighting(), owner.device)
         draft_and_store_notice(name, "us-tida-removal", owner.device)
     record_notice_event(names[1], 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
-    assert index.cases_by_deadline(owner.device)[0].name == names[1]
+    assert index.sorted_cases(owner.device)[0].name == names[1]
     owner.clock.advance(hours=1)
     record_notice_event(names[0], 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
     close_case(names[1], owner.device)
-    assert [due.name for due in index.cases_by_deadline(owner.device)] == [
+    assert [due.name for due in index.sorted_cases(owner.device)] == [
         names[0],
         names[2],
         names[1],
     ]
     index.clear()
-    assert [due.name for due in index.cases_by_deadline(owner.device)] == [
+    assert [due.name for due in index.sorted_cases(owner.device)] == [
         names[0],
         names[2],
         names[1],

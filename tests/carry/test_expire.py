@@ -347,7 +347,7 @@ def test_deleted_shares_leave_no_bytes_between_kept_ones(tmp_path: Path) -> None
         asyncio.run(
             mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in deleted])
         )
-        asyncio.run(mail.overwrite_deleted())
+        asyncio.run(mail.clear_deleted_rows())
         assert count_found_in_files(tmp_path, [one.value.reveal() for one in kept]) == len(kept)
         assert count_found_in_files(tmp_path, [one.value.reveal() for one in deleted]) == 0
 

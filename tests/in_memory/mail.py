@@ -45,7 +45,7 @@ class MemoryRowStore:
         """Run ``work``, which must only read."""
         return work(self._transaction)
 
-    async def overwrite_deleted(self) -> None:
+    async def clear_deleted_rows(self) -> None:
         """Do nothing: there is no disk with deleted rows."""
 
 

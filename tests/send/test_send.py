@@ -14,7 +14,7 @@ from entrenous.send.message.draft import (
     RefusedForSome,
     SendingUndone,
     StoppedWhileSending,
-    TooManyPictures,
+    TooManyFiles,
     WaitsInOutbox,
 )
 from entrenous.send.message.transfer_progress import TransferWatch
@@ -114,7 +114,7 @@ def test_a_refused_copy_is_not_reported_as_on_its_way(friends: Network) -> None:
         ({"caption": "\x1b[2J"}, TextHasControlCharacters),
         ({"caption": "half a \ud83d"}, TextHasControlCharacters),
         ({"caption": "\u202egnp.exe"}, TextHasControlCharacters),
-        ({"files": (SMALL_PICTURE,) * 65}, TooManyPictures),
+        ({"files": (SMALL_PICTURE,) * 65}, TooManyFiles),
     ],
 )
 def test_an_invalid_draft_cannot_be_made(

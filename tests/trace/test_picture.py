@@ -133,7 +133,11 @@ def test_photo_without_stored_features_is_found_and_its_features_are_stored() ->
     assert len(old.ledger.pictures_without_record()) == 1
     leak = open_picture(copies["ben"]).crop((60, 30, 320, 230))
     seen = trace_picture(encode_jpeg(leak, 85), old)
-    assert (seen.trace.message, seen.trace.verdict.named, seen.unlearnt) == (name, ("ben",), 0)
+    assert (seen.trace.message, seen.trace.verdict.named, seen.without_record) == (
+        name,
+        ("ben",),
+        0,
+    )
     assert old.ledger.pictures_without_record() == ()
 
 

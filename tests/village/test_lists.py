@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import DEVICE_LIST_TO_FETCH
-from entrenous.send.devices.device_lists import unfreeze_contact
+from entrenous.send.devices.device_lists import unfrozen_contact_after_comparison
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
@@ -333,7 +333,10 @@ def test_queued_message_is_not_posted_until_the_contact_is_unfrozen(network: Net
     (sent,) = query_sent_messages(ben.device)
     assert [copy.state_in_words for copy in sent.copies] == ["not sent yet"]
     with ben.device.vault.transaction():
-        store_contact(unfreeze_contact(contact_named("ana", ben.device), ben.device), ben.device)
+        store_contact(
+            unfrozen_contact_after_comparison(contact_named("ana", ben.device), ben.device),
+            ben.device,
+        )
     assert not flush_outbox(ben.device).stayed
     (sent,) = query_sent_messages(ben.device)
     assert [copy.state_in_words for copy in sent.copies] == ["waiting"]

@@ -45,7 +45,7 @@ class CaseIndex:
 
     _known: dict[str, tuple[int, CaseIndexEntry]] = field(default_factory=dict)
 
-    def cases_by_deadline(self, device: Device) -> list[CaseIndexEntry]:
+    def sorted_cases(self, device: Device) -> list[CaseIndexEntry]:
         """Return all cases, sorted by :attr:`CaseIndexEntry.sort_key`."""
         now, found = device.clock.now(), dict[str, tuple[int, CaseIndexEntry]]()
         for name, record in device.vault.items(CASES_TABLE):

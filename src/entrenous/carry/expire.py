@@ -53,11 +53,11 @@ UNEMPTIED_MAILBOX_DUE_AT: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire_due(relay: Relay) -> None:
-    """Delete every row that is due, then call :meth:`.relay.RowStore.overwrite_deleted`.
+    """Delete every row that is due, then call :meth:`.relay.RowStore.clear_deleted_rows`.
 
     The bytes of blobs are deleted separately (:func:`remove_orphan_blobs`), since an unreachable
-    bucket must not delay the deletion of letters. ``overwrite_deleted`` is called even if some rows
-    cannot be deleted.
+    bucket must not delay the deletion of letters. ``clear_deleted_rows`` is called even if some
+    rows cannot be deleted.
 
     Raises:
         DiskFailed, DiskFull, DatabaseAway: the next sweep deletes the rest.
@@ -73,9 +73,9 @@ async def expire_due(relay: Relay) -> None:
         while await relay.mail.transact(lambda tx: _expire_batch(tx, present)):
             pass
     except Exception:  # not a cancellation: a relay that stops does not wait for the overwriting
-        await relay.mail.overwrite_deleted()
+        await relay.mail.clear_deleted_rows()
         raise
-    await relay.mail.overwrite_deleted()
+    await relay.mail.clear_deleted_rows()
 
 
 async def expire_envelope_if_due(envelope: EnvelopeId, relay: Relay) -> None:

@@ -114,7 +114,7 @@ class RowStore(Protocol):
             Exception: the error that ``work`` raised.
         """
 
-    async def overwrite_deleted(self) -> None:
+    async def clear_deleted_rows(self) -> None:
         """Remove what is left of deleted rows from the database's files, as far as possible.
 
         SQLite rewrites its file without deleted rows (a large file only once an hour). PostgreSQL

@@ -71,7 +71,7 @@ async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, re
         if share is None or tx.get(StoredAttempt, envelope, attempt) is None:
             return
         tx.put(StoredAttempt(envelope, attempt, finished=True))
-        close_used_up_group(tx, share.group, present)
+        drop_shares_of_used_up_group(tx, share.group, present)
 
     _, orphans = await relay.mail.transact(
         with_orphan_names(store_finished_attempt),
@@ -146,7 +146,7 @@ def join_share_group(tx: RowTransaction, envelope: Envelope, present: datetime) 
     """Add a posted share to its group, whose openings are counted together.
 
     The group is kept at least until the envelope expires. If the group is used up already, the
-    share may be deleted at once (:func:`close_used_up_group`).
+    share may be deleted at once (:func:`drop_shares_of_used_up_group`).
 
     Raises:
         IdInUse: the group allows a different number of openings.
@@ -160,7 +160,7 @@ def join_share_group(tx: RowTransaction, envelope: Envelope, present: datetime) 
     elif stored.opens != share.opens:
         raise IdInUse
     tx.put(replace(stored, due_at=max(stored.due_at, envelope.expires_at)))
-    close_used_up_group(tx, share.group, present)
+    drop_shares_of_used_up_group(tx, share.group, present)
 
 
 def count_opening(tx: RowTransaction, share: StoredShare) -> None:
@@ -173,7 +173,9 @@ def count_opening(tx: RowTransaction, share: StoredShare) -> None:
     tx.put(replace(stored, opened=stored.opened + 1))
 
 
-def close_used_up_group(tx: RowTransaction, group: bytes | None, present: datetime) -> None:
+def drop_shares_of_used_up_group(
+    tx: RowTransaction, group: bytes | None, present: datetime
+) -> None:
     """Delete the shares of a group if its openings are used up and every recorded attempt has
     finished.
     """

@@ -61,7 +61,7 @@ async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_s
     try:
         await remove_orphan_blobs(relay)
     finally:
-        await relay.mail.overwrite_deleted()
+        await relay.mail.clear_deleted_rows()
     return lost
 
 

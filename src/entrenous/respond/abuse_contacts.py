@@ -75,7 +75,7 @@ def sort_host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...
     return tuple(sorted(contacts, key=lambda one: list(CONTACT_ROLE_NAMES).index(one.role)))
 
 
-def look_up_contacts_in_text(untrusted_text: str) -> AbuseLookUpResult:
+def read_contacts_in_text(untrusted_text: str) -> AbuseLookUpResult:
     """Return the contacts in a pasted answer, or a note that there are none."""
     contacts = contacts_in_text(untrusted_text)
     return AbuseLookUpResult(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS_NOTE),))

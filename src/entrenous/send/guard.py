@@ -38,7 +38,7 @@ from entrenous.send.people.people_nouns import ContactIsBlocked, ContradictoryLi
 from entrenous.send.recipient_checks import (
     DraftContext,
     check_changed_keys,
-    check_circle_size,
+    check_circle,
     check_first_message,
     check_mixed_alphabets,
     check_new_members,
@@ -74,7 +74,7 @@ _CHECKS_OF_CIRCLE_MEMBER: Final = tuple(
     if reason not in {check_similar_names, check_mixed_alphabets, check_outside_conversation}
 )
 _CHECKS_OF_CIRCLE: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
-    check_circle_size,
+    check_circle,
     check_unknown_members,
     check_new_members,
 )

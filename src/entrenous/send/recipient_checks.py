@@ -192,7 +192,7 @@ def _had_message_in_conversation(contact: Contact, context: DraftContext) -> boo
     return within is not None and contact.person.id in within.people
 
 
-def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
+def check_circle(circle: Circle, context: DraftContext) -> Iterator[str]:
     """Yield a warning for every circle, unless the draft belongs to a conversation of exactly those
     members who are recipients.
     """

@@ -72,7 +72,7 @@ class FoundBy(StrEnum):
 
 
 # these find an upload after it was let through
-RETROACTIVE_SEARCHES: Final = frozenset({FoundBy.LOOK_BACK, FoundBy.SLOW_LOOK})
+FOUND_RETROACTIVELY: Final = frozenset({FoundBy.LOOK_BACK, FoundBy.SLOW_LOOK})
 PUBLISHED_LISTING_PERIOD: Final = timedelta(days=30)
 """How long a published upload that a person confirmed is listed for removal by the platform."""
 
@@ -190,7 +190,7 @@ class RetroactiveMatches:
     upload_sha256: bytes | None = None
 
     def __post_init__(self) -> None:
-        if self.found not in RETROACTIVE_SEARCHES:
+        if self.found not in FOUND_RETROACTIVELY:
             raise ValueError("only an upload that was let through before has late matches")
 
 

@@ -448,18 +448,18 @@ def _exit_status(traced: "FileTrace") -> int:
 
 def _hint_at_unlearnt_pictures(traced: "FileTrace") -> None:
     picture_trace = traced.picture_trace
-    if picture_trace is not None and picture_trace.unlearnt and not picture_trace.fits:
-        hint(translated(PICTURES_NOT_COMPARED).format(count=picture_trace.unlearnt))
+    if picture_trace is not None and picture_trace.without_record and not picture_trace.fits:
+        hint(translated(PICTURES_NOT_COMPARED).format(count=picture_trace.without_record))
 
 
 def _learn_pictures(device: Device) -> None:
     from entrenous.trace.originals import compute_missing_picture_records  # noqa: PLC0415 - loads OpenCV
 
-    unlearnt = device.ledger.pictures_without_record()
-    with step_bar(translated("Looking"), len(unlearnt)) as steps:
-        count = compute_missing_picture_records(unlearnt, device, steps.advance)
+    without_record = device.ledger.pictures_without_record()
+    with step_bar(translated("Looking"), len(without_record)) as steps:
+        count = compute_missing_picture_records(without_record, device, steps.advance)
     hint(
         translated("Looked at {count} of {total} sent photos.").format(
-            count=count, total=len(unlearnt)
+            count=count, total=len(without_record)
         )
     )

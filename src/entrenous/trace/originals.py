@@ -102,7 +102,7 @@ def _decode_original(source: bytes, size_px: int | None, read: ReadPicture) -> P
 
 
 def compute_missing_picture_records(
-    unlearnt: Iterable[tuple[MessageId, int]],
+    without_record: Iterable[tuple[MessageId, int]],
     device: Device,
     on_each: Callable[[], None] = lambda: None,
 ) -> int:
@@ -113,7 +113,7 @@ def compute_missing_picture_records(
     Returns: the number of pictures that could be read.
     """
     learnt = 0
-    for message, place in unlearnt:
+    for message, place in without_record:
         with suppress(EntrenousError):
             picture = device.ledger.message(message).pictures[place]
             device.ledger.store_picture_record(message, place, decode_original_of(picture, device))

@@ -46,8 +46,8 @@ class PictureTrace:
     named as the source come first, the others in the order in which they were tried; ``trace``
     describes the first. ``fits`` is empty if the picture is a frame of a clip, which ``trace`` then
     describes. ``compared`` is the number of copies that the chances are corrected for. ``tried`` is
-    the number of sent pictures that were tried, and ``unlearnt`` the number of sent pictures of
-    which the device has stored a fingerprint but no features.
+    the number of sent pictures that were tried, and ``without_record`` the number of those of which
+    the device has stored a fingerprint but no features.
     """
 
     trace: Trace
@@ -55,7 +55,7 @@ class PictureTrace:
     fits: tuple[PictureFit, ...]
     compared: int
     tried: int
-    unlearnt: int
+    without_record: int
 
 
 def trace_picture(
@@ -89,7 +89,7 @@ def trace_picture(
     picture = leak.picture
     lost, cache = MissingFiles(), originals or OriginalsCache(device.read_picture)
     aligned, attempted = _align_in_rounds(leak, candidates, cache, device, lost)
-    unlearnt = sum(not one.learnt for one in candidates)
+    without_record = sum(not one.learnt for one in candidates)
     of_pictures = sum(len(sent.copies) for _, sent in attempted)
     in_clips = count_sent_clip_copies(device)
     compared = of_pictures + in_clips
@@ -103,7 +103,7 @@ def trace_picture(
         frame = trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.record_trace(frame)
-        return PictureTrace(frame, picture, (), frame.compared, len(attempted), unlearnt)
+        return PictureTrace(frame, picture, (), frame.compared, len(attempted), without_record)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
     verdicts = [
@@ -111,7 +111,7 @@ def trace_picture(
     ]
     trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.record_trace(trace)
-    return PictureTrace(trace, picture, fits, compared, len(attempted), unlearnt)
+    return PictureTrace(trace, picture, fits, compared, len(attempted), without_record)
 
 
 def warp_onto_sent(found: Picture, fit: PictureFit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -204,10 +204,15 @@ def candidate_rounds(candidates: Sequence[PictureCandidate]) -> Iterator[Candida
     likely = _likely_pictures(pictures)
     if likely:
         yield CandidateRound(tuple(likely))
-    learnt, unlearnt = [[p for p in pictures if p[0].learnt is kind] for kind in (True, False)]
+    learnt, without_record = [
+        [p for p in pictures if p[0].learnt is kind] for kind in (True, False)
+    ]
     rest = [
         one
-        for one in (*learnt[:QUICKLY_TRIED_PICTURES_MAX], *unlearnt[:QUICKLY_TRIED_PICTURES_MAX])
+        for one in (
+            *learnt[:QUICKLY_TRIED_PICTURES_MAX],
+            *without_record[:QUICKLY_TRIED_PICTURES_MAX],
+        )
         if one not in likely
     ]
     if rest:

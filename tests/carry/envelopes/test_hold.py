@@ -49,7 +49,7 @@ class CancellingStore:
 
     def __init__(self, store: RowStore, cancel_at: int) -> None:
         self._store, self._left = store, cancel_at
-        self.read, self.overwrite_deleted = store.read, store.overwrite_deleted
+        self.read, self.clear_deleted_rows = store.read, store.clear_deleted_rows
 
     async def transact(self, work: Callable[[Any], Any], prefetch: Any = None) -> Any:
         self._left -= 1

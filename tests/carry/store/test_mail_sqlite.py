@@ -62,7 +62,7 @@ def test_database_file_does_not_reveal_the_order_of_arrival(
         box, sealed = MailboxId(name[::-1]), b"sealed %d" % number
         letter = StoredLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
         runner.run(store.transact(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
-    runner.run(store.overwrite_deleted())
+    runner.run(store.clear_deleted_rows())
     store.close()
     with closing(sqlite3.connect(tmp_path / "mail.db")) as database:
         query = "SELECT envelope FROM stored_letter ORDER BY rowid"
@@ -256,7 +256,7 @@ def test_row_that_was_moved_before_it_was_dropped_leaves_no_bytes(
     deleted, kept = letters[0::3] + letters[1::3], letters[2::3]
     for one in deleted:
         runner.run(store.transact(lambda tx, one=one: tx.drop(StoredLetter, one.envelope)))
-    runner.run(store.overwrite_deleted())
+    runner.run(store.clear_deleted_rows())
     assert count_parts_found(tmp_path / "mail.db", deleted) == 0
     assert count_parts_found(tmp_path / "mail.db", kept) == 2 * len(kept)
     assert runner.run(store.read(lambda view: view.count(StoredLetter))) == len(kept)
@@ -278,7 +278,7 @@ def test_large_database_is_rewritten_every_third_time(
     monkeypatch.setattr(store._writer, "submit_exclusive", record_pragma)
     for n in range(7):
         runner.run(store.transact(lambda tx, n=n: tx.put(replace(STORED_LETTER, sequence=n))))
-        runner.run(store.overwrite_deleted())
+        runner.run(store.clear_deleted_rows())
     assert statements.count("VACUUM") == 2
     store.close()
 
@@ -310,7 +310,7 @@ def test_failed_rewrite_is_retried_each_minute_or_if_large_every_third(
         row = replace(STORED_LETTER, sequence=minute)
         runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
         with contextlib.suppress(DiskFull):
-            runner.run(store.overwrite_deleted())
+            runner.run(store.clear_deleted_rows())
     assert rewrite_minutes == expected_minutes
     store.close()
 
@@ -336,7 +336,7 @@ def test_rewrite_copies_rows_to_no_other_folder(
                     copied_to.add(file.parent)
 
     store._writing._connection.set_progress_handler(record_temporary_files, 10)
-    runner.run(store.overwrite_deleted())
+    runner.run(store.clear_deleted_rows())
     store.close()
     assert copied_to == {folder}
 
@@ -345,12 +345,12 @@ def test_database_is_rewritten_only_after_a_change(tmp_path: Path, runner: async
     """The first call always rewrites the file: an earlier process may have left deleted rows."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
-    runner.run(store.overwrite_deleted())
+    runner.run(store.clear_deleted_rows())
     written_at = path.stat().st_mtime_ns
-    runner.run(store.overwrite_deleted())
+    runner.run(store.clear_deleted_rows())
     assert path.stat().st_mtime_ns == written_at
     runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
-    runner.run(store.overwrite_deleted())
+    runner.run(store.clear_deleted_rows())
     assert path.stat().st_mtime_ns > written_at
     store.close()
 
@@ -373,7 +373,7 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
         reader = asyncio.create_task(store.read(count_slowly))
         await asyncio.to_thread(read_started.wait)
         await store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
-        await store.overwrite_deleted()
+        await store.clear_deleted_rows()
         assert path.with_name("mail.db-wal").stat().st_size == 0
         return await reader
 

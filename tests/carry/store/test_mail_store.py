@@ -474,8 +474,8 @@ class DatabaseAgainstMemory(RuleBasedStateMachine):
         )
 
     @rule()
-    def overwrite_deleted(self) -> None:
-        self.runner.run(self.store.overwrite_deleted())
+    def clear_deleted_rows(self) -> None:
+        self.runner.run(self.store.clear_deleted_rows())
 
     @invariant()
     def contents_match(self) -> None:

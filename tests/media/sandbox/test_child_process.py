@@ -31,12 +31,12 @@ def test_read_returns_the_requested_size_and_keeps_the_rest(
     pipes, _, answer_writer = pipes_and_child_ends
     os.write(answer_writer, b"Rabcdefgh")
     assert pipes.read(1) == b"R"
-    assert pipes.has_unread_bytes()
+    assert pipes.has_input_or_hangup()
     assert pipes.read(0) == b""
     assert (pipes.read(3), pipes.read(5)) == (b"abc", b"defgh")
-    assert not pipes.has_unread_bytes()
+    assert not pipes.has_input_or_hangup()
     os.write(answer_writer, b"x")
-    assert pipes.has_unread_bytes()
+    assert pipes.has_input_or_hangup()
 
 
 def test_data_larger_than_the_pipe_arrives_whole(pipes_and_child_ends: PipesAndChildEnds) -> None:

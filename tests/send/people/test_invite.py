@@ -25,7 +25,11 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.device.identities import AddressOnThisMachine, contacts, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import INVITE, INVITE_USE_TO_ANSWER
-from entrenous.send.devices.device_lists import fork_error, freeze_contact, unfreeze_contact
+from entrenous.send.devices.device_lists import (
+    fork_error,
+    freeze_contact,
+    unfrozen_contact_after_comparison,
+)
 from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
@@ -527,7 +531,9 @@ def test_contact_with_conflicting_lists_is_not_greeted(friends: Network) -> None
     add_person(make_invite_link(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).letters_received == 0
-    store_contact(unfreeze_contact(contact_named("ben", ana.device), ana.device), ana.device)
+    store_contact(
+        unfrozen_contact_after_comparison(contact_named("ben", ana.device), ana.device), ana.device
+    )
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).letters_received > 0
     assert ana.device.vault.keys(INVITE_USE_TO_ANSWER) == ()

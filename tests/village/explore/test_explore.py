@@ -194,7 +194,7 @@ def do_not_recognise_repeats() -> Callable[[Any], bytes]:
         ),
         (
             release,
-            "close_used_up_group",
+            "drop_shares_of_used_up_group",
             drop_shares_without_waiting,
             2,
             "opened by nobody any more",

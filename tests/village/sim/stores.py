@@ -146,8 +146,8 @@ class SimRowStore:
     ) -> Any:
         return await self.memory_store.read(work, ahead)
 
-    async def overwrite_deleted(self) -> None:
-        await self.memory_store.overwrite_deleted()
+    async def clear_deleted_rows(self) -> None:
+        await self.memory_store.clear_deleted_rows()
 
     def _changes(self) -> list[Change]:
         transaction = self.memory_store._transaction

@@ -145,7 +145,7 @@ def _count_cases_and_list_page(
 ) -> tuple[int, list[ListedCase]]:
     """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
-    found = state.cases.cases_by_deadline(device)
+    found = state.cases.sorted_cases(device)
     shown = found[page * _CASES_PER_PAGE : (page + 1) * _CASES_PER_PAGE]
     return len(found), [
         ListedCase(

@@ -30,7 +30,7 @@ from entrenous.device.device import Device
 from entrenous.respond.abuse_contacts import (
     WRITE_TO_HOST_ADVICE,
     AbuseLookUpResult,
-    look_up_contacts_in_text,
+    read_contacts_in_text,
 )
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.platforms import host_of
@@ -155,7 +155,7 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
 
     def query_or_read() -> JobOutcome:
         if typed_text(form, "act") == "read":
-            return _make_outcome(say("What is in it"), look_up_contacts_in_text(pasted), it)
+            return _make_outcome(say("What is in it"), read_contacts_in_text(pasted), it)
         from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
         found = look_up_site(it.host, address, proxy, _rdap_lists_url())

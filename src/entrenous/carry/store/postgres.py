@@ -301,7 +301,7 @@ class PostgresRows:
     ) -> AnswerT:
         return await self._reader.submit(work, hint)
 
-    async def overwrite_deleted(self) -> None:
+    async def clear_deleted_rows(self) -> None:
         """Vacuum all tables, so that the space of deleted rows can be reused.
 
         Until it is reused, the bytes of deleted rows remain in the tables; they also remain for a

@@ -290,7 +290,7 @@ _CHECKPOINT_PAGES: Final = (
 )
 _SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
 _OVERWRITES_PER_LARGE_REWRITE: Final = (
-    60  # overwrite_deleted rewrites a larger database at every 60th call, so once an hour
+    60  # clear_deleted_rows rewrites a larger database at every 60th call, so once an hour
 )
 #: Free space that a rewrite needs, as a multiple of the file's size (measured). One part is for the
 #: copy, and one for the write-ahead log.
@@ -321,7 +321,7 @@ class SqliteRows:
         self._writer.raise_failed_sync()
         return self._reader.read(work)
 
-    async def overwrite_deleted(self) -> None:
+    async def clear_deleted_rows(self) -> None:
         """Rewrite the file without deleted rows, then empty the write-ahead log.
 
         ``secure_delete`` zeroes a deleted row in place. But SQLite also moves rows between pages to

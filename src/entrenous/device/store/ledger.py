@@ -182,13 +182,13 @@ class VaultLedger:
         from entrenous.device.store.picture_search import sort_by_fingerprint  # noqa: PLC0415 - loads OpenCV
 
         looks = self._picture_records()
-        unlearnt = [
+        without_record = [
             ((message, place), self.message(message).pictures[place].fingerprint.bits)
             for message, place in self.pictures_without_record()
         ]
         others = sort_by_fingerprint(
             found,
-            [(place, bits or bytes(PDQ_BYTES)) for place, bits in unlearnt],
+            [(place, bits or bytes(PDQ_BYTES)) for place, bits in without_record],
             first_look=len(looks.places),
         )
         return (*looks.likeliest_pictures(found, _COMPARED_PICTURES_MAX), *others)

@@ -118,7 +118,7 @@ class Pipes:
             except BlockingIOError:
                 self._wait(self._questions, select.POLLOUT, left_s)
 
-    def has_unread_bytes(self) -> bool:
+    def has_input_or_hangup(self) -> bool:
         """Return whether bytes are buffered or waiting in the pipe, or the child has closed it."""
         return bool(self._ahead) or self._poll(self._answers, select.POLLIN, 0.0)
 
@@ -171,7 +171,7 @@ class Child(Pipes):
 
     def is_idle(self) -> bool:
         """Return whether the child is alive and has written nothing unasked."""
-        return self._process.poll() is None and not self.has_unread_bytes()
+        return self._process.poll() is None and not self.has_input_or_hangup()
 
     def end(self) -> None:
         kill_group(self._process)

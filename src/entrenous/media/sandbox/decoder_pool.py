@@ -117,7 +117,7 @@ class ForkedChild(Pipes):
 
     def is_idle(self) -> bool:
         """Return whether the child is alive and has written nothing unasked."""
-        return not self.has_unread_bytes()
+        return not self.has_input_or_hangup()
 
     def close(self) -> None:
         os.close(self._questions)

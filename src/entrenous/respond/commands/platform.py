@@ -13,7 +13,7 @@ from entrenous.device.commands import opened_device
 from entrenous.respond.abuse_contacts import (
     AbuseLookUpResult,
     explain_how_to_find_host,
-    look_up_contacts_in_text,
+    read_contacts_in_text,
 )
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
@@ -90,7 +90,7 @@ def platform(
     host = host_of(typed)
     if "." not in host and (record is None or look_up):
         raise NoSuchPlatform(name=typed[:60])
-    found = None if pasted is None else look_up_contacts_in_text(pasted)
+    found = None if pasted is None else read_contacts_in_text(pasted)
     if look_up:
         found = _look_up_contacts(context, host, address, lists, yes=yes)
     steps = report_steps(

@@ -58,7 +58,7 @@ from entrenous.respond.watch.states import (
 
 CHECKS_PER_RUN_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
-COMPARED_PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # larger pictures are not compared
+ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # larger pictures are not compared
 PAGE_PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
 PAGE_PICTURES_TIME_MAX_S: Final = (
     180.0  # after this many seconds, no further picture of a page is requested
@@ -172,7 +172,7 @@ class PageChecker:
         try:
             fetched = self.web.fetch(
                 where,
-                COMPARED_PICTURE_BYTES_MAX,
+                ANSWER_BYTES_MAX,
                 condition_headers,
                 allow_loopback=is_loopback_url(where),
             )
@@ -243,7 +243,7 @@ class PageChecker:
         """
         try:
             return self.web.fetch(
-                picture_url, COMPARED_PICTURE_BYTES_MAX, allow_loopback=is_loopback_url(where)
+                picture_url, ANSWER_BYTES_MAX, allow_loopback=is_loopback_url(where)
             ).answer
         except _FETCH_ERRORS:
             return None

@@ -138,7 +138,7 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
     )
 
 
-def unfreeze_contact(contact: Contact, device: Device) -> Contact:
+def unfrozen_contact_after_comparison(contact: Contact, device: Device) -> Contact:
     """Delete the evidence of a fork, since the contact's keys have been compared. Return the
     unfrozen contact, which the caller has to store.
     """

@@ -33,7 +33,7 @@ from entrenous.send.devices.link_nouns import (
     NewDeviceOffer,
 )
 from entrenous.send.devices.link_steps import (
-    ConfirmedLink,
+    LinkConfirmedOnOldDevice,
     LinkEvent,
     LinkMailbox,
     LinkState,
@@ -186,7 +186,7 @@ def confirm_on_old_device(old: OldDeviceLinkInProgress, device: Device) -> OldDe
     poll_old_device(old, device)
     if old.offer is None or old.ask is None or old.shown is None:
         raise LinkEnded
-    compared = ConfirmedLink(
+    compared = LinkConfirmedOnOldDevice(
         offer=old.offer,
         ask=old.ask,
         until=old.until,

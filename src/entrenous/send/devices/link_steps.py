@@ -301,7 +301,7 @@ OLD_DEVICE_TRANSCRIPT_LABEL: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmedLink:
+class LinkConfirmedOnOldDevice:
     """A linking that the user confirmed on the old device: both devices show the same pictures.
 
     ``master`` is the master key, which signs the list; ``handed_on`` is the same key if the new
@@ -319,7 +319,7 @@ class ConfirmedLink:
     transcript: bytes
 
 
-def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
+def add_new_device_to_list(compared: LinkConfirmedOnOldDevice, device: Device) -> None:
     """Sign the list with the new device, and queue the letters about it, in one transaction.
 
     Our other devices are told first, then the new one, then everybody else.
@@ -345,7 +345,7 @@ def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
 
 
 def _certify_new_device(
-    compared: ConfirmedLink, me: OwnIdentity, device: Device
+    compared: LinkConfirmedOnOldDevice, me: OwnIdentity, device: Device
 ) -> SignedDeviceCertificate:
     certificate = DeviceCertificate(
         person=me.person.id,
@@ -362,7 +362,11 @@ def _certify_new_device(
 
 
 def _grant_outbox_item(
-    compared: ConfirmedLink, card: KeyBundle, name: str, issued: IssuedRange, device: Device
+    compared: LinkConfirmedOnOldDevice,
+    card: KeyBundle,
+    name: str,
+    issued: IssuedRange,
+    device: Device,
 ) -> OutboxItem:
     grant = NewDeviceGrant(
         card=write_key_bundle(card),

@@ -277,7 +277,7 @@ _TOPIC_BY_RECORD_TYPE: Final[Mapping[type[SharedRecord], SyncTopic]] = {
     SharedCircle: SyncTopic.CIRCLE,
     SharedCloseToken: SyncTopic.CLOSE_TOKEN,
     SharedBlock: SyncTopic.BLOCKED,
-    SharedMailboxes: SyncTopic.HOMES,
+    SharedMailboxes: SyncTopic.MAILBOXES,
 }
 _PARSER_BY_TOPIC: Final[Mapping[SyncTopic, Callable[[Any], SharedRecord]]] = {
     SyncTopic.CONTACT: _parse_contact,
@@ -285,5 +285,5 @@ _PARSER_BY_TOPIC: Final[Mapping[SyncTopic, Callable[[Any], SharedRecord]]] = {
     SyncTopic.CIRCLE: _parse_circle,
     SyncTopic.CLOSE_TOKEN: _parse_close_token,
     SyncTopic.BLOCKED: _parse_block,
-    SyncTopic.HOMES: _parse_mailboxes,
+    SyncTopic.MAILBOXES: _parse_mailboxes,
 }

@@ -163,7 +163,7 @@ class SyncTopic(IntEnum):
     CIRCLE = 3
     CLOSE_TOKEN = 4
     BLOCKED = 5
-    HOMES = 6
+    MAILBOXES = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Draft:
     after sealing.
 
     Raises:
-        TooManyPictures, CaptionTooLong, TextTooLong, TextHasControlCharacters.
+        TooManyFiles, CaptionTooLong, TextTooLong, TextHasControlCharacters.
     """
 
     files: tuple[bytes, ...]
@@ -66,7 +66,7 @@ class Draft:
         if len(set(self.to)) != len(self.to) or not self.to:
             raise ValueError("a message goes to one or more people, each once")
         if len(self.files) > FILES_PER_MESSAGE_MAX:
-            raise TooManyPictures(count=len(self.files), limit=FILES_PER_MESSAGE_MAX)
+            raise TooManyFiles(count=len(self.files), limit=FILES_PER_MESSAGE_MAX)
         if not 0 <= self.undo_s <= UNDO_WINDOW_S_MAX:
             raise ValueError("a message waits from now on, and for an hour at most")
         check_caption(self.caption)
@@ -172,7 +172,7 @@ class NoRoomForAllCopies(DiskFull):
     """
 
 
-class TooManyPictures(Refused):
+class TooManyFiles(Refused):
     """
     A message can hold at most {limit} files, and you chose {count}. Nothing was sent. Send the rest
     in a second message.

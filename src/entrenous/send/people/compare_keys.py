@@ -24,7 +24,7 @@ from entrenous.crypto.short_auth_string import (
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.send.clock_sanity import now_in_whole_seconds
-from entrenous.send.devices.device_lists import unfreeze_contact
+from entrenous.send.devices.device_lists import unfrozen_contact_after_comparison
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.letter.letter_nouns import ComparisonStep, Header
@@ -180,7 +180,7 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
     if now is None or now.stage is not ComparisonStage.AGREED or not now.they_agree:
         return contact
     delete_comparison(contact.person.id, device)
-    compared = replace(unfreeze_contact(contact, device), trust=Trust.COMPARED)
+    compared = replace(unfrozen_contact_after_comparison(contact, device), trust=Trust.COMPARED)
     store_contact(compared, device)
     record_change_times(device)
     return compared

@@ -54,7 +54,7 @@ from entrenous.send.tokens.token_ranges import (
     IssuedRange,
 )
 from entrenous.send.tokens.use import (
-    drop_refused_token,
+    drop_refused_tokens,
     drop_superseded_lent_tokens,
     has_tokens_for,
 )
@@ -107,7 +107,7 @@ def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False)
     except _RETRYABLE_ERRORS:
         raise
     except WrongToken:
-        if drop_refused_token(peer_id, device):
+        if drop_refused_tokens(peer_id, device):
             _greet_device(peer_id, device, in_new_session=in_new_session)  # now with the next token
         else:
             device.vault.drop(DEVICE_TO_GREET, peer_id)

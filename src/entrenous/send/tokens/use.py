@@ -229,7 +229,7 @@ def lacks_token_range(person: PersonId, key: DeviceId, device: Device) -> bool:
     return held_tokens(peer_key(person, key), device).seed is None
 
 
-def drop_refused_token(peer_id: str, device: Device) -> bool:
+def drop_refused_tokens(peer_id: str, device: Device) -> bool:
     """Drop a refused token if we have lent tokens; return whether we had any.
 
     Without a range, the first lent token is dropped: the device that lent it may be lost. If we

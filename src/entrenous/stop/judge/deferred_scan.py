@@ -240,7 +240,7 @@ def _make_views(
     return DeferredViews(tuple(seen), part)
 
 
-EMBEDDING_MATCH_REASON: Final = "looks alike"
+EMBEDDING_MATCH_EDIT: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
 # Flat drawings look alike to a network that was trained on photographs. A square counts as flat if
@@ -311,7 +311,7 @@ def _near_embeddings(
 
 def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(
-        claim.bank, claim.id, cosine_to_angle_units(near.cosine), EMBEDDING_MATCH_REASON, part=True
+        claim.bank, claim.id, cosine_to_angle_units(near.cosine), EMBEDDING_MATCH_EDIT, part=True
     )
 
 

@@ -324,7 +324,7 @@ class ServedClaimStore:
                 return
         with exclusive_write(self.engine) as db:
             db.execute(SERVED_TO_TABLE.delete().where(read))
-            delete_withdrawals_known_to_all(db)
+            delete_read_tombstones(db)
         overwrite_deleted_served(self.engine)
 
     def delete_tombstones(self, before: datetime) -> int:
@@ -342,7 +342,7 @@ class ServedClaimStore:
                 return 0
         with exclusive_write(self.engine) as db:
             db.execute(SERVED_TO_TABLE.delete().where(SERVED_TO_TABLE.c.claim.in_(old)))
-            count = delete_withdrawals_known_to_all(db)
+            count = delete_read_tombstones(db)
         if count:
             overwrite_deleted_served(self.engine)
         return count
@@ -364,7 +364,7 @@ class ServedClaimStore:
                     _update_served(db, newest[ClaimId(claim)])
             _set_last_applied_change(db, news[-1].number)
             if any(change.state is ClaimState.WITHDRAWN for change in news):
-                gone = delete_withdrawals_known_to_all(db)
+                gone = delete_read_tombstones(db)
         if gone:
             overwrite_deleted_served(self.engine)
         return True
@@ -379,7 +379,7 @@ def overwrite_deleted_served(engine: sa.Engine) -> None:
     overwrite_deleted_data(engine)
 
 
-def delete_withdrawals_known_to_all(db: sa.Connection) -> int:
+def delete_read_tombstones(db: sa.Connection) -> int:
     """Delete the tombstones that no partner still has to read; return how many."""
     waited_for = sa.select(SERVED_TO_TABLE.c.claim)
     return _delete_served_claims(

@@ -133,7 +133,7 @@ def accept_upload_again(db: sa.Connection, review: Review) -> None:
     choose_new_lead(db, review.case)
 
 
-def drop_bytes_if_scanned(db: sa.Connection, review: Review) -> None:
+def drop_bytes_if_found_by_scan(db: sa.Connection, review: Review) -> None:
     """Drop the bytes of an upload, if it was found by a deferred scan."""
     if review.found is FoundBy.SLOW_LOOK:
         update_upload(db, review.case, untrusted_upload=None)

@@ -395,7 +395,7 @@ class ReviewQueue(ReviewerStore):
             if lead is not None and not uploads.should_store_bytes_in_flood(
                 db, lead, review, held_per_hash
             ):
-                retroactive_quarantine.drop_bytes_if_scanned(db, review)
+                retroactive_quarantine.drop_bytes_if_found_by_scan(db, review)
             event = RETROACTIVE_QUARANTINE_EVENTS[retroactive_matches.found]
             append_events(db, self.clock, (event, retroactive_matches.case, {}))
             return True
