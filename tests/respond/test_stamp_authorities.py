@@ -93,7 +93,7 @@ def test_invalid_table_is_refused(change: object) -> None:
 @needs_openssl
 @pytest.mark.real
 def test_stamp_with_certificates_in_the_order_of_the_chain_is_read(tmp_path: Path) -> None:
-    """DigiCert and Sectigo send this order, but rfc3161-client by itself refuses it."""
+    """DigiCert and Sectigo send certificates in this order, which rfc3161-client alone refuses."""
     local = create_local_authority(tmp_path, "ca.pem")
     query = subprocess.run(
         ["openssl", "ts", "-query", "-data", "-", "-sha256", "-cert"],

@@ -126,7 +126,7 @@ def _parse_content_id(untrusted_id: object) -> str:
     return text
 
 
-# In digits. A longer number might not fit into the 63 bits of a number in the tables.
+# a longer number might not fit into the 63 bits of a number in the tables
 CONTENT_NUMBER_DIGITS_MAX: Final = 18
 _CHANGES_PER_READ: Final = 1000
 
@@ -151,8 +151,8 @@ class HmaContent:
 
 
 def get_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
-    """Find a bank's content; raises NoSuchContent, with the number of the bank's next content if
-    the look-up found one.
+    """Find a bank's content; raises NoSuchContent, which names the bank's next content if that is
+    known.
 
     A few look-ups are enough if the content is on, or does not exist. If it is off, all claims are
     read.
@@ -271,7 +271,7 @@ def describe_bank(bank: Bank) -> dict[str, Any]:
     return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
 
 
-def signals_json(content: HmaContent) -> dict[str, str]:
+def describe_signals(content: HmaContent) -> dict[str, str]:
     return {SIGNAL_TYPE: content.bits.hex()}
 
 
@@ -305,8 +305,8 @@ def _claims_on_hash(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim],
 
 
 def _hash_of_claim(number: int, claim: Claim, platform: Platform) -> bytes | None:
-    """Return the claim's whole-picture hash with that number; return None if there is none, as when
-    the number is that of the hash of a part of a picture.
+    """Return the claim's whole-picture hash with that number, or None if the claim has no such
+    hash, for example because the number belongs to a part of a picture.
     """
     hashes = platform.bank.whole_picture_hashes_of(claim.id)
     near = platform.index.find_near_hashes(hashes, part=False) if hashes else ()

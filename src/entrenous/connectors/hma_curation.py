@@ -23,12 +23,12 @@ from entrenous.connectors.hma_contents import (
     delete_content,
     describe_bank,
     describe_content,
+    describe_signals,
     get_content,
     parse_enabled_ratio,
     parse_metadata_parameter,
     replace_note,
     set_content_id,
-    signals_json,
     switch_off,
     switch_on,
 )
@@ -210,7 +210,7 @@ class CurationHandlers:
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
         if _query_flag(request, "include_signals"):
-            answer["signals"] = signals_json(content)
+            answer["signals"] = describe_signals(content)
         if _query_flag(request, "include_metadata"):
             own = await run_in_threadpool(content_id_of, content, self.listings) or None
             answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
@@ -224,7 +224,7 @@ class CurationHandlers:
             self._change_content, _content_number(request), bank, change
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
-        answer |= {"signals": signals_json(content)} | _EMPTY_METADATA
+        answer |= {"signals": describe_signals(content)} | _EMPTY_METADATA
         return _answer_with_background_task(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """Name the next step while somebody only threatens: what can be done before anything appears.
 
-The order follows respond/facts/threat-ladder.toml: save the demand, have the picture's fingerprints
-refused, report the account, then go to the police.
+The order follows respond/facts/threat-ladder.toml: save the demand, let platforms refuse the
+picture by its fingerprints, report the account, then go to the police.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,10 @@ _NOTE_ACCOUNT_TEXT: Final = translatable(
     "Note which account threatens, so that its platform can be told: entrenous case add {name}"
     " --chat - --handle ACCOUNT"
 )
-_NOTE_ACCOUNT_AND_PLATFORM_TEXT: Final = (
-    f"{_NOTE_ACCOUNT_TEXT}, and the platform: entrenous case about {{name}} --platform NAME"
+_NOTE_ACCOUNT_AND_PLATFORM_TEXT: Final = translatable(
+    "Note which account threatens, so that its platform can be told: entrenous case add {name}"
+    " --chat - --handle ACCOUNT. Note the platform too: entrenous case about {name}"
+    " --platform NAME"
 )
 _REPORT_ACCOUNT_TEXT: Final = translatable(
     "Report the account that threatens to its platform, then block it everywhere."
@@ -62,7 +64,7 @@ def threat_step(case: Case, now: datetime) -> str:
     """Return the next step of a case in which somebody only threatens, in words.
 
     Args:
-        case: open, about adults.
+        case: an open case about adults.
         now: aware, UTC.
     """
     if not case.evidence:

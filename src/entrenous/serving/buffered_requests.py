@@ -89,7 +89,7 @@ class BufferedProtocol(LimitedProtocol):
     def data_received(self, data: bytes) -> None:
         """Offer the data to the application; if it does not answer, let uvicorn parse the data.
 
-        Data that arrives before the previous request is answered waits.
+        Data waits if it arrives before the previous request is answered.
         """
         if self._is_asked:
             self._hold_until_answered(data)

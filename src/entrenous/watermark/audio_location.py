@@ -1,6 +1,6 @@
 """Locate a found sound in a sent one by loudness contours of sixteen bands.
 
-A contour is the logarithm of a band's power over time.
+The contours of a sound are the logarithms of its bands' powers over time, without slow changes.
 """
 
 from dataclasses import dataclass

@@ -329,7 +329,7 @@ def test_request_without_protocol_header_may_read_the_status_but_no_blob(
 
 
 def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
-    """This includes paths with a superfluous slash, which are not redirected."""
+    """Paths with a superfluous slash are unknown too; they are not redirected."""
     box = f"/v1/mailboxes/{to_base64url(bytes(16))}"
     no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
     for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):

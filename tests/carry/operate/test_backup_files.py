@@ -86,7 +86,7 @@ def test_backup_copies_blobs_where_hard_links_fail(
     assert (blob.read_bytes(), blob.stat().st_nlink) == (SampleMessage().blob, 1)
 
 
-def test_blob_deleted_before_its_copy_is_listed_as_missing(
+def test_blob_that_is_deleted_before_it_is_copied_is_listed_as_missing(
     relay_with_message: Relay, tmp_path: Path
 ) -> None:
     (blob,) = asyncio.run(relay_with_message.mail.read(lambda view: view.find(StoredBlob)))

@@ -213,7 +213,7 @@ def test_letter_about_a_threat_needs_an_account_and_names_it_but_not_the_message
         draft_document(nobody, "account-threat")
 
 
-def test_cautions_come_before_a_letter_to_the_sender_and_an_unknown_sender_gets_none() -> None:
+def test_letter_to_the_sender_follows_cautions_and_needs_a_known_sender() -> None:
     chat = replace(make_sighting("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     case = replace(BARE_CASE, sightings=(chat,))
     notice = draft_document(case, "civil-letter", "en", 1)
@@ -276,7 +276,7 @@ def test_document_that_only_the_person_can_file_names_no_representative() -> Non
     )
 
 
-def test_letter_claims_to_show_the_person_only_if_it_does() -> None:
+def test_letter_says_that_the_picture_shows_the_person_only_if_it_does() -> None:
     claim = "This is an image of me. It was made available without my consent."
     assert claim in draft_document(FULL_CASE, "eu-dsa-16").letter.splitlines()
     situation = replace(FULL_CASE.situation, depicts_me=False)

@@ -1,4 +1,6 @@
-"""Hourly limits by account or address, and the two headers for accounts and for publishing."""
+"""Hourly limits by account or address, and the headers Entrenous-Account and
+Entrenous-Publishes.
+"""
 
 import logging
 from dataclasses import replace
@@ -148,7 +150,7 @@ def test_refusals_without_an_account_are_limited(
 def test_uploads_in_shadow_mode_are_listed_and_not_counted(
     web: httpx.Client, refused_upload: bytes
 ) -> None:
-    """A hook in shadow mode publishes every upload, so uploaders learn nothing from the answers."""
+    """A connector in shadow mode publishes every upload, so uploaders learn nothing from it."""
     shadow_headers = {**ANA_HEADERS, "Entrenous-Publishes": "all"}
     answers = [send_upload(web, refused_upload, shadow_headers).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in answers} == {("refuse", True)}

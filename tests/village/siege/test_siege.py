@@ -39,7 +39,7 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
         lambda key, *_: read_prekey(key),
     ),
 }
-#: The seed to try first, for each part of a report that a run with seed 0 does not contain.
+#: For a part of a report that a run with seed 0 does not contain, the seed to try first.
 FIRST_SEED = {"has an older list": 3}
 
 

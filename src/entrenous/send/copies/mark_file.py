@@ -75,7 +75,7 @@ def mark_picture_copies(
 
 @dataclass(slots=True)
 class _PictureCopyRecorder:
-    """A message whose copies are being made.
+    """Records the copies of one message in the ledger as they are yielded.
 
     ``batch`` is the batch of copies that was recorded last; its first copy has number ``start``.
     ``handed`` is the number of copies that have been yielded.
@@ -181,8 +181,9 @@ class CopyNotWritten(Exception):
 
 
 class CopyRecorder:
-    """A new message whose copies enter the ledger one by one. Each copy is added to the message's
-    files at ``positions``.
+    """A new message whose copies enter the ledger one by one. ``positions``
+    are the numbers of the message's files to which each copy is added: two for a clip with sound,
+    otherwise one.
 
     ``begin`` is called when the first copy is recorded; it stores the originals and returns the
     message.

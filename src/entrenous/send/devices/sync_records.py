@@ -200,9 +200,9 @@ def _contact_record(contact: Contact, now: datetime, device: Device) -> SharedCo
 def _record_about_self(us: Person, now: datetime) -> SharedContact:
     """Return a record about ourselves.
 
-    When it is sent to another device of ours, tokens for writing to our other devices are added,
-    which are lent to that device. So two devices of ours can write to each other although neither
-    linked the other.
+    When the record is sent to another device of ours, it also carries tokens, lent to that device,
+    for writing to our other devices. So two devices of ours can write to each other although
+    neither linked the other.
     """
     return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_EARLIEST_TIME, card=b"")
 

@@ -238,9 +238,9 @@ def protect(
 ) -> None:
     """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
 
-    It first explains what they reveal; on a terminal it then asks you. Without a terminal, running
-    this command means that everybody in it was 18 or older (if not, use --under-18), and that the
-    fingerprints may be sent.
+    The command first explains what the fingerprints reveal; on a terminal it then asks you. Without
+    a terminal, running this command means that everybody in the picture or video was 18 or older
+    (if not, use --under-18), and that the fingerprints may be sent.
     """
     if listed:
         _list_protections(context, ask=ask, as_json=as_json)

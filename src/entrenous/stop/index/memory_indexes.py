@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.store.bank_store import BankStore
 
-# The later sounds, added after the base was sorted, have at most this many words; they are sorted
-# again for each addition, which takes a few milliseconds.
+# The sounds that were registered after the base was sorted (the later sounds) have at most this
+# many words in all, or an eighth of the base's words if that is more. They are sorted again for
+# each addition, which takes a few milliseconds.
 _LATER_WORDS_MAX: Final = 100_000
-_LATER_SHARE_DIVISOR: Final = 8  # they may also have an eighth of the base's words
+_LATER_SHARE_DIVISOR: Final = 8
 NumberedSound = tuple[int, SoundPrint]
 
 

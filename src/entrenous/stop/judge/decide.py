@@ -123,8 +123,8 @@ def decide_upload(
 
     The decision takes the same time whatever the outcome. ``reference`` is the platform's name for
     the upload. Uploads that should be held or refused, but that the platform ``publishes``, are
-    listed as published. A gate in shadow mode accepts everything, and lists uploads that it would
-    have held or refused as published.
+    listed as published. A gate in shadow mode accepts everything. Uploads that it would have
+    held or refused are listed as published, too.
 
     Raises:
         NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: the upload cannot be judged;
