@@ -51,7 +51,7 @@ def measure(sent: int, runs: int) -> dict[str, Any]:
         folder = Path(name)
         home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": PASSPHRASE}
         surroundings = os.environ | home
-        leak, original = _send(sent, folder, surroundings)
+        leak, original = _mark_and_leak(sent, folder, surroundings)
         trace = [*PROGRAM, "trace", str(leak), "--json"]
         peer = [sys.executable, "-c", _PEER, str(leak), str(original)]
         named = json.loads(output_of(trace, surroundings))["named"]  # a warm-up, not timed
@@ -73,7 +73,7 @@ def measure(sent: int, runs: int) -> dict[str, Any]:
     }
 
 
-def _send(sent: int, folder: Path, surroundings: dict[str, str]) -> tuple[Path, Path]:
+def _mark_and_leak(sent: int, folder: Path, surroundings: dict[str, str]) -> tuple[Path, Path]:
     """Mark the photographs for two people; return the paths of a leak of the first one and of its
     original.
     """

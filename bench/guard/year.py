@@ -1,16 +1,17 @@
-"""Simulate a year of one person's messages, all of which go to those who were meant.
+"""Simulate a year of one person's messages, all of which go to the people she means.
 
 The figures are assumptions; nobody's real messages were studied. The person has 30 contacts, among
 them three pairs with similar names, and meets 8 more. How much she writes to each follows Zipf's
-law. All are known by link, theirs or hers. In one of ten conversations with a single person, the
-two compare keys, if they have not done so before. She has two conversations a day, and sends six
-messages in each on average. 12 conversations in 100 are with one of four circles of 6 to 20 people.
-She begins half of the conversations with one person and a quarter of those with a circle. All her
-messages belong to the conversation, except the first one of a conversation that she begins. A
-contact gets a new phone every three years on average, and all phones are in use. 15 messages in 100
-have words, and 10 in 100 of these name a random contact, usually somebody who does not get the
-message. One picture in five is one of 20 that she sends repeatedly. When the guard has asked three
-times because two names are similar, she renames the contact with the shorter name.
+law. All are known by link only: one of the two used the other's invite link. In one of ten
+conversations with a single person, the two compare keys, if they have not done so before. She has
+two conversations a day, and sends six messages in each on average. 12 conversations in 100 are with
+one of four circles of 6 to 20 people. She begins half of the conversations with one person and a
+quarter of those with a circle. All her messages belong to the conversation, except the first one of
+a conversation that she begins. A contact gets a new phone every three years on average, and uses
+it. 15 messages in 100 have words, and 10 in 100 of these name a random contact, usually somebody
+who does not get the message. One picture in five is one of 20 that she sends repeatedly. When the
+guard has asked three times because two names are similar, she renames the contact with the shorter
+name.
 """
 
 import re
@@ -56,8 +57,8 @@ from entrenous.send.recipient_checks import SIMILAR_NAMES_SENTENCE
 CONVERSATIONS: Final = 700
 MESSAGES: Final = 6  # in one conversation, on average
 _FILES: Final = 40  # of which half are sent again and again
-_AT_FIRST: Final = 30
-_MET: Final = 8
+_CONTACTS_AT_FIRST: Final = 30
+_CONTACTS_MET_LATER: Final = 8
 _CIRCLES: Final = {"family": 6, "friends": 9, "choir": 14, "neighbours": 20}
 
 
@@ -91,10 +92,10 @@ class Year:
         self._asked = Counter[str]()
         self._tired_of: list[str] = []
         names = [str(name) for name in self.rng.permutation(NAMES)]
-        self._to_come = names[_AT_FIRST : _AT_FIRST + _MET]
-        for name in self.rng.permutation([*ALIKE, *names[: _AT_FIRST - len(ALIKE)]]):
+        self._to_come = names[_CONTACTS_AT_FIRST : _CONTACTS_AT_FIRST + _CONTACTS_MET_LATER]
+        for name in self.rng.permutation([*ALIKE, *names[: _CONTACTS_AT_FIRST - len(ALIKE)]]):
             self.meets(str(name))
-        self._writes_since_long()
+        self._write_to_all_before_the_year()
         for name, size in _CIRCLES.items():
             store_circle(circle_of(name, self.random_contacts(size), self.rng), self.device.vault)
 
@@ -197,26 +198,29 @@ class Year:
             yield unsent
             within = self.sent(unsent)
             self.clock.moment += timedelta(minutes=2)
-        self._compares(to)
+        self._compare_keys_at_random(to)
 
     def _change_contacts(self, number: int) -> None:
         """Rename contacts whose names are too similar, and add new acquaintances and new phones."""
         while self._tired_of:
             name = self._tired_of.pop()
             rename_contact(name, f"{name} K.", self.device)
-        every, first = self.conversations // (_MET + 1), self.conversations // (_MET + 2)
+        every, first = (
+            self.conversations // (_CONTACTS_MET_LATER + 1),
+            self.conversations // (_CONTACTS_MET_LATER + 2),
+        )
         if self._to_come and number % every == first:
             self.meets(self._to_come.pop())
         for contact in contacts(self.device):
             if self.rng.random() < 1 / 3 / self.conversations:
                 store_contact(with_new_phone(contact, self.device, self.prekey_store), self.device)
 
-    def _compares(self, to: list[Contact]) -> None:
+    def _compare_keys_at_random(self, to: list[Contact]) -> None:
         for one in to:
             if not one.compared and len(to) == 1 and self.rng.random() < 0.1:
                 store_contact(replace(one, trust=Trust.COMPARED), self.device)
 
-    def _writes_since_long(self) -> None:
+    def _write_to_all_before_the_year(self) -> None:
         """Before the year begins, write to every contact and record that each was heard from."""
         self.clock.moment = NEW_YEAR - timedelta(days=10)
         for contact in contacts(self.device):

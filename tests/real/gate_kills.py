@@ -3,10 +3,11 @@
     python -m tests.real.gate_kills --kills 50                 on SQLite
     python -m tests.real.gate_kills --kills 50 --postgresql    two gates on one PostgreSQL
 
-Clients upload, register, withdraw and review (tests/real/gate_stories.py) while the index writes
-new base files, and another process, which may also be killed, imports lists. Each gate is killed
-with SIGKILL, and the next gate must have everything that was acknowledged. At the end every picture
-is uploaded once more, and the store, the log, the cases, the look-backs and the index are checked.
+Clients upload, register, withdraw and review (tests/real/gate_stories.py) while the index rewrites
+its files, and another process, which may also be killed, imports lists. Each gate is killed with
+SIGKILL, and the next gate must have everything that was acknowledged. At the end every picture is
+uploaded once more, and the store, the log, the cases, the retroactive checks (look-backs) and the
+index are checked.
 """
 
 import argparse
@@ -37,8 +38,9 @@ from tests.real.gate_stories import Client, StepNotDone
 from tests.real.trial import folder_and_database, read_first_line, run_and_kill_at_end
 from tests.stop.index.index_banks import random_hashes
 
-# Like `gate run`, but the index writes a base file after ten hashes instead of 32,768, and
-# another gate takes over the work of a killed gate after two seconds instead of two minutes.
+# Like `gate run`, but faster: the index is written to disk after ten new hashes instead of 32,768,
+# and is maintained more often; and another gate takes over the work of a killed gate after two
+# seconds instead of two minutes.
 GATE_PROGRAM: Final = """
 import sys
 from datetime import timedelta

@@ -15,7 +15,7 @@ from entrenous.base.errors import (
 )
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Vault
-from entrenous.device.relay_lock_client import format_local_time
+from entrenous.device.relay_lock_client import moment_or_earlier_day
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import UNREPORTED_OPENING, inbox_key
 from entrenous.send import open as opening
@@ -289,7 +289,7 @@ def test_a_messages_files_must_match_its_frame(
 
 
 def test_unknown_time_is_written_as_an_earlier_day() -> None:
-    assert format_local_time(None) == "an earlier day"
+    assert moment_or_earlier_day(None) == "an earlier day"
 
 
 def test_oversized_frame_is_refused() -> None:

@@ -179,7 +179,7 @@ def envelope_digest(envelope: Envelope) -> bytes:
 
 
 def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: RelayLimits) -> None:
-    """Raise Expired if ``expires_at`` is past, or TooFarAhead if it is too late for this relay."""
+    """Raise Expired if ``expires_at`` is past, or TooFarAhead if it exceeds this relay's limit."""
     if expires_at <= present:
         raise Expired(when=expires_at)
     if expires_at > present + timedelta(days=limits.keep_days) + _SENDER_CLOCK_AHEAD_MAX:

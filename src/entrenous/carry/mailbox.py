@@ -270,8 +270,8 @@ async def replace_close_token_hash(
 async def delete_mailbox_with_contents(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     """Delete a mailbox; repeating this is harmless.
 
-    When this returns, everything is deleted except the mailbox's id, which cannot be used for 30
-    days, the tombstones of envelopes, and blob bytes that the store has not removed yet. The first
+    When this returns, three things are left: the mailbox's id, so that it cannot be used for 30
+    days; the tombstones of envelopes; and blob bytes that the store has not removed yet. The first
     of several transactions deletes the mailbox, its card and its lock. After a crash, the next
     sweep deletes the rest.
 

@@ -1,4 +1,6 @@
-"""Errors in HMA's form, parameters of requests, and names of banks."""
+"""Error answers in the format of HMA (Meta's Hasher-Matcher-Actioner), parameters of requests, and
+names of banks.
+"""
 
 import re
 from collections.abc import Collection, Mapping
@@ -214,7 +216,7 @@ def get_bank_by_hma_name(untrusted_name: str, platform: Platform) -> Bank:
 
 
 def parse_new_bank_name(untrusted_name: str, platform: Platform) -> BankName:
-    """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
+    """Return the name that a new bank gets in this gate; raises BadParameter, BankAlreadyExists."""
     if len(untrusted_name) > HMA_NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
         why = f"a name has 1 to {HMA_NAME_CHARS_MAX} characters (A-Z, 0-9, _), and no digit first"
         raise BadParameter(why=why)

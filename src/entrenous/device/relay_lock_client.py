@@ -68,7 +68,7 @@ from entrenous.device.vault_tables import (
 from entrenous.wire.relay_nouns import NoLock, RelayLock, RolledBack, UnlockAnswer, VaultUnlock
 
 
-def format_local_time(moment: datetime | None) -> str:
+def moment_or_earlier_day(moment: datetime | None) -> str:
     return translated("an earlier day") if moment is None else moment_in_words(moment)
 
 
@@ -137,7 +137,8 @@ class RelayShareClient:
 
         Raises:
             Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired.
-            WrongPassphrase: the relay does not answer, and this passphrase opens no window.
+            WrongPassphrase: the relay does not answer, and this passphrase does not open the
+                offline window that there is.
         """
         window = read_offline_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
@@ -146,7 +147,7 @@ class RelayShareClient:
             part = evaluate_at_relay(lock, stretched, self._courier_for(window), self.random_source)
         except Unreachable:
             if window is not None:
-                raise OfflineWindowExpired(until=format_local_time(window[0])) from None
+                raise OfflineWindowExpired(until=moment_or_earlier_day(window[0])) from None
             if has_offline_window(self.home):
                 raise WrongPassphrase from None
             raise
@@ -239,7 +240,7 @@ def lock_at_first_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVaul
     """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
     RelayUnreachable.
     """
-    mail = mailbox_to_lock(device)
+    mail = mailbox_for_lock(device)
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
         return unlocked
     token = Secret(device.random_source.token(TOKEN_BYTES))
@@ -392,7 +393,7 @@ def mailbox_address(vault: Vault) -> MailboxAddress | None:
     return identity.home if identity else None
 
 
-def mailbox_to_lock(device: Device) -> MailboxAddress | None:
+def mailbox_for_lock(device: Device) -> MailboxAddress | None:
     """Return the address of the mailbox at which to make a lock; None if there is no mailbox, or
     the mailbox is incomplete.
     """

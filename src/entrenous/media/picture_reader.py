@@ -205,11 +205,11 @@ _TURN_BY_ORIENTATION: Final = {
 _AXIS_SWAPPING_TURNS: Final = frozenset(
     _TURN_BY_ORIENTATION[orientation] for orientation in (5, 6, 7, 8)
 )
-# orientations that move the left edge to the right, or the top edge to the bottom
-_LEFT_TO_RIGHT_TURNS: Final = frozenset(
+# turns after which the file's first blocks are at the right, or at the bottom
+_FIRST_BLOCKS_RIGHT_TURNS: Final = frozenset(
     _TURN_BY_ORIENTATION[orientation] for orientation in (2, 3, 6, 7)
 )
-_TOP_TO_BOTTOM_TURNS: Final = frozenset(
+_FIRST_BLOCKS_BELOW_TURNS: Final = frozenset(
     _TURN_BY_ORIENTATION[orientation] for orientation in (3, 4, 7, 8)
 )
 
@@ -217,15 +217,18 @@ _TOP_TO_BOTTOM_TURNS: Final = frozenset(
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
     """Return the full size of a picture that was decoded at a reduced size and then turned."""
     wide, high = (height_px, width_px) if turn in _AXIS_SWAPPING_TURNS else (width_px, height_px)
-    return OriginalSize(wide, high, turn in _LEFT_TO_RIGHT_TURNS, turn in _TOP_TO_BOTTOM_TURNS)
+    return OriginalSize(
+        wide, high, turn in _FIRST_BLOCKS_RIGHT_TURNS, turn in _FIRST_BLOCKS_BELOW_TURNS
+    )
 
 
 def upright_turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return the turn that makes a loaded image upright.
 
-    Returns: None if the image needs no turn, or if its Exif is damaged. A TIFF needs no turn,
-    because Pillow turns it while loading. HEIC and AVIF state their rotation in boxes, which their
-    decoders apply or report as an Exif orientation.
+    Do not call this function for a TIFF, which Pillow turns while loading it.
+
+    Returns: None if the image needs no turn, or if its Exif is damaged. HEIC and AVIF state their
+    rotation in boxes, which their decoders apply or report as an Exif orientation.
     """
     untrusted_exif = image.info.get("exif")
     if not isinstance(untrusted_exif, bytes):

@@ -29,7 +29,7 @@ from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, UNDO_WINDOW_S_MAX
 from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, NO_SEND_TOKEN
-from entrenous.device.relay_lock_client import format_local_time
+from entrenous.device.relay_lock_client import moment_or_earlier_day
 from entrenous.device.sent_messages import CopyDelivery, SendState, UnknownMessage
 from entrenous.device.vault_tables import TOKEN_REGISTRATION
 from entrenous.send.clock_sanity import time_certainly_passed
@@ -155,7 +155,7 @@ def _reason_to_wait(
         if destination in current_pass.held_up:
             return current_pass.held_up[destination]
     if item.release_at is not None and _is_undo_window_open(item.release_at, device):
-        until = format_local_time(item.release_at)
+        until = moment_or_earlier_day(item.release_at)
         name = _message_name(copy_in_envelope(item.envelope.id, device), device)
         current_pass.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
         return why

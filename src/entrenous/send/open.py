@@ -24,7 +24,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_stream
 from entrenous.crypto.key_derivation import blob_key, content_key
 from entrenous.device.device import Device
-from entrenous.device.relay_lock_client import format_local_time
+from entrenous.device.relay_lock_client import moment_or_earlier_day
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import UNREPORTED_OPENING, inbox_key
 from entrenous.media.copies.cursor import NotACopy
@@ -119,7 +119,7 @@ def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callba
         _require_export_allowed(received)
     # The relay decides about a message whose key is not here.
     if received.key is not None and has_expired(received, device):
-        raise ImplausibleClock(name=name, when=format_local_time(received.expires_at))
+        raise ImplausibleClock(name=name, when=moment_or_earlier_day(received.expires_at))
     unlocked = _unlock_message(received, device, watch, ready)
     if received.opens is None and received.key is None:
         _keep_opened_files(unlocked, device)
@@ -223,7 +223,7 @@ def report_finished_openings(device: Device) -> None:
 def _refuse_ended_message(received: ReceivedMessage) -> None:
     refusal = MESSAGE_EVENT_ERRORS.get((received.state, MessageEvent.OPEN))
     if refusal is not None:
-        raise refusal(name=received.name, when=format_local_time(received.expires_at))
+        raise refusal(name=received.name, when=moment_or_earlier_day(received.expires_at))
 
 
 def _unlock_message(
@@ -252,7 +252,7 @@ def _unlock_message(
             # answer.
             raise MessageNotAtRelay(name=received.name) from None
         store_message_state(received, InboxState.EXPIRED, device)
-        raise Expired(when=format_local_time(received.expires_at)) from None
+        raise Expired(when=moment_or_earlier_day(received.expires_at)) from None
 
 
 def _record_openings_used_up(received: ReceivedMessage, device: Device) -> None:

@@ -44,7 +44,7 @@ from entrenous.watermark.verdict import MatchedSpan
 _CELLS_PER_TILE: Final = 2
 # echoes are fitted with these delays in cells, up to a third of a second
 _ECHO_LAG_CELLS: Final = range(-2, 12)
-_ROUNDS: Final = 3
+_REWEIGHTING_ROUNDS: Final = 3
 _RELATIVE_POWER_ERROR_MAX: Final = 1.5  # errors of a cell's relative power are clipped at this
 _SMOOTHING_FRAMES: Final = 9
 _DIVISION_EPSILON: Final = 1e-12
@@ -72,7 +72,7 @@ def estimate_changes_by_phase(
     sent_power = sum_bins_per_band(bin_powers(sent)).astype(np.float64)
     cross = _sum_complex_bins_per_band(np.conj(sent) * found)
     gain = cross.sum(0) / (sent_power.sum(0) + _DIVISION_EPSILON)
-    for _ in range(_ROUNDS):
+    for _ in range(_REWEIGHTING_ROUNDS):
         residual = sum_bins_per_band(
             bin_powers(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64))
         )
@@ -134,7 +134,7 @@ def _fit_echoes(
     least = 1e-6 * float(found.mean()) + _DIVISION_EPSILON
     expected = found + 1e-3 * float(found.mean()) + _DIVISION_EPSILON
     taps = np.zeros(shifted.shape[1])
-    for _ in range(_ROUNDS):
+    for _ in range(_REWEIGHTING_ROUNDS):
         taps = _solve_non_negative(shifted / expected[:, None], found / expected)
         expected = shifted @ taps + least
     return taps, expected
@@ -201,7 +201,7 @@ _BANDS_PER_GROUP: Final = 8  # the tiles of this many neighbouring bands are cal
 _TILE_CLASSES: Final = 12  # tiles are divided into this many classes by their information
 _CHIP_MEAN_SQUARE: Final = 0.7  # mean square of a chip within its tile, whose edges are smoothed
 _CLIPPING_DEVIATIONS: Final = 3.0  # values are clipped at this many standard deviations
-_SPREAD_MIN: Final = 0.05
+_NOISE_VARIANCE_MIN: Final = 0.05
 
 
 def chip_evidence(
@@ -210,10 +210,10 @@ def chip_evidence(
     """Return the evidence (tiles, BANDS) in the found sound for every chip, from -1 to 1.
 
     Tiles with similar information form a class. The noise of a class is the variance of its
-    estimates minus the variance that the mark causes. With it, an estimate becomes half a
-    log-likelihood ratio, and the hyperbolic tangent of that is the expected chip. The two kinds of
-    estimates are averaged, weighted by their precision in each band. ``covered`` (tiles,) says
-    which tiles the found sound covers.
+    estimates minus the variance that the mark causes. An estimate divided by this noise is half a
+    log-likelihood ratio, whose hyperbolic tangent is the expected chip. The two kinds of estimates
+    are averaged, weighted by their precision in each band. ``covered`` (tiles,) says which tiles
+    the found sound covers.
     """
     total = np.zeros((len(covered), BANDS))
     weight = np.full(BANDS, _DIVISION_EPSILON)
@@ -268,7 +268,7 @@ def _clipped_and_weighted_by_class(
         if len(members) == 0:
             continue
         clipped, spread = _winsorise(change[members])
-        noise = max(spread - _CHIP_MEAN_SQUARE, 0.1 * spread, _SPREAD_MIN)
+        noise = max(spread - _CHIP_MEAN_SQUARE, 0.1 * spread, _NOISE_VARIANCE_MIN)
         ratio[members] = clipped / noise
         value[members] = 1.0 / noise
     return ratio, value
@@ -326,7 +326,7 @@ def prepare_found_sound(samples: NDArray[np.float32], rate_hz: int) -> FoundSoun
 def detect_mark_at_best_place(
     found: FoundSound, prepared: PreparedSound, places: Sequence[SoundPlace]
 ) -> SoundEvidence | None:
-    """Align at the best of the places where contours match, and detect the mark there.
+    """Align at the best of the places where loudness contours match, and detect the mark there.
 
     Returns: None if the sounds cannot be aligned, or if the found sound covers too few tiles.
     """
@@ -394,8 +394,8 @@ def _aligned_spectra(
 def _aligned_frames(
     found_samples: FractionalSamples, path: TimePath, first: int, count: int
 ) -> NDArray[np.float32]:
-    # At pitch 1, a change of tempo has only moved whole stretches of the sound, so each frame is
-    # read at its original speed.
+    # If the pitch is unchanged, the tempo was changed by moving short pieces of the sound, not by
+    # stretching them. So the samples within a frame are read at their original speed.
     if path.pitch == 1.0:
         centres = path.found_position(
             np.arange(first, first + count, dtype=np.float64) * HOP_SAMPLES

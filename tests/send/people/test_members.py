@@ -108,7 +108,7 @@ def test_people_are_added_and_removed(family: Network) -> None:
     assert circles(ana.device.vault) == ()
 
 
-def test_a_circle_holds_at_most_256_people_in_order() -> None:
+def test_a_circle_holds_at_most_256_people_sorted_by_id() -> None:
     people = tuple(PersonId(number.to_bytes(32)) for number in range(257))
     Circle(CircleId(bytes(16)), "city", people[:256], NOON)
     with pytest.raises(CircleFull, match="257 people"):

@@ -71,7 +71,7 @@ def test_log_names_the_deciding_reviewer(
     assert web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["reviewer"] == "operator"
 
 
-def test_reviewer_token_opens_only_reviews_until_its_removal(
+def test_reviewer_token_opens_reviews_only_and_nothing_once_removed(
     web: httpx.Client,
     case: str,
     reviewer_headers: HeadersByReviewer,

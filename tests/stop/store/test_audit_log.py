@@ -43,7 +43,7 @@ CLAIM_A = ClaimId("a")
 
 
 def make_every_change(gate: Stores) -> None:
-    """Make the changes that EXPECTED_EVENTS lists, and one that is not logged."""
+    """Make the changes that EXPECTED_EVENTS lists, and others that are not logged."""
     bank = gate.bank
     bank.register(
         Registration(claim("a"), (HASH_1,), (HASH_2,)), Registration(claim("b"), (HASH_2,))

@@ -105,8 +105,9 @@ RDAP_STEP_TIMEOUT_S: Final = 15.0  # limit for each step; a whole look-up must e
 SERVER_LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 REDIRECTS_MAX: Final = 3
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
-# more than any answer has, so that only the time limit ends a look-up
-_UNLIMITED_BYTES: Final = 1 << 50
+# A minimum for the bytes in each interval that no answer reaches. So the interval is a time limit
+# for the whole look-up.
+_UNREACHABLE_BYTES_MIN: Final = 1 << 50
 
 
 class RdapClient:
@@ -121,7 +122,8 @@ class RdapClient:
         """Look up the registrar of a name and the network of an address.
 
         Args:
-            host: in ASCII; queried by its shortest names first, e.g. "site.example".
+            host: in ASCII. Of this name and its parent names, the shortest is queried first, e.g.
+            "site.example".
             addresses: the network addresses of the host; the first public one is queried.
 
         Raises:
@@ -131,7 +133,7 @@ class RdapClient:
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
         public = next(filter(_is_public, addresses), "")
-        with enforce_minimum_rate(MinimumRate(_UNLIMITED_BYTES)):
+        with enforce_minimum_rate(MinimumRate(_UNREACHABLE_BYTES_MIN)):
             for ask, about in ((self._look_up_registrar, host), (self._look_up_network, public)):
                 try:
                     contacts += ask(about)

@@ -111,7 +111,7 @@ def make_plan(situation: Situation, on_date: date, today: date, *, under_18: boo
     """Return the steps for a situation, in the order in which to take them.
 
     Args:
-        situation: an unanswered question excludes no route.
+        situation: the person's answers; a question without an answer excludes no route.
         on_date: the day of the event; courts and police apply the law of that day.
         today: duties follow the law in force on this day. Facts that were read long before this day
             get a caution.
@@ -380,7 +380,9 @@ def _platform_of_route(route: Route, situation: Situation) -> PlatformRecord | N
 
 
 def _route_address(route: Route, situation: Situation) -> str:
-    """Return a route's address: the form in the platform's record, or else the law's addressee."""
+    """Return where a route's document goes: for a form, its address or place in the app from the
+    platform's record; otherwise the law's addressee, with the platform's name if there is one.
+    """
     record, addressee = _platform_of_route(route, situation), translated(route.addressee)
     if record is None:
         return addressee

@@ -215,8 +215,8 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
     """Delete a message that its own sender recalled; a recall of another person's message has no
     effect.
 
-    A recall that arrives before its message is remembered, so that the message is deleted on
-    arrival.
+    If a recall arrives before its message, the recall is stored, and the message is deleted when it
+    arrives.
     """
     key = inbox_key(sender, note.message)
     received = INBOX_TABLE.load(key, device.vault)

@@ -88,7 +88,7 @@ def mixes_alphabets(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def look_alike_forms(name: str) -> tuple[str, str, str]:
-    """Return a name as displayed, and its skeletons in small letters and in capitals."""
+    """Return a name in comparable form, and its skeletons in small letters and in capitals."""
     drawn = unicodedata.normalize("NFD", comparable_name(name.translate(_LUNATE_SIGMAS)))
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
     return (

@@ -18,9 +18,9 @@ Rows = NDArray[np.float32]  # each row is a flattened picture
 Times = NDArray[np.float64]
 _TIMING_SIDE_PX: Final = 160
 _SPEED_RANGE: Final = (0.7, 1.45)
-_ROUGH_SPEEDS: Final = 75
-_FINE_SPEEDS: Final = 41
-_FINE_SHIFTS: Final = 25
+_ROUGH_SPEED_COUNT: Final = 75
+_FINE_SPEED_COUNT: Final = 41
+_FINE_SHIFT_COUNT: Final = 25
 _COVERED_SHARE_MIN: Final = 0.05  # found frames must cover at least this share of the sent frame
 _POWER_MIN: Final = 1e-6
 
@@ -91,11 +91,13 @@ class FrameRows:
 
     def best_timing_through(self, near: Timing, found_s: float, sent_s: float) -> Timing:
         """Return the best timing near ``near`` that maps found time ``found_s`` to ``sent_s``."""
-        speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
+        speeds = near.speed + np.linspace(
+            -self._speed_slack(), self._speed_slack(), _FINE_SPEED_COUNT
+        )
         return self._best_timing(sent_s - speeds * found_s, speeds)
 
     def best_timing_anywhere(self) -> Timing:
-        speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEEDS)
+        speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEED_COUNT)
         middles, speed = (
             grid.ravel() for grid in np.meshgrid(self.sent_times, speeds, indexing="ij")
         )
@@ -105,8 +107,10 @@ class FrameRows:
         """Return the best timing within a few frames and a few per cent of ``near``."""
         frame_s = self._seconds_per_frame()
         middle = float(np.mean(self.found_times))
-        shifts = np.linspace(-3.0 * frame_s, 3.0 * frame_s, _FINE_SHIFTS)
-        speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
+        shifts = np.linspace(-3.0 * frame_s, 3.0 * frame_s, _FINE_SHIFT_COUNT)
+        speeds = near.speed + np.linspace(
+            -self._speed_slack(), self._speed_slack(), _FINE_SPEED_COUNT
+        )
         shift, speed = (grid.ravel() for grid in np.meshgrid(shifts, speeds, indexing="ij"))
         return self._best_timing(near.start_s + near.speed * middle + shift - speed * middle, speed)
 
@@ -143,7 +147,9 @@ def nearest_indices(times: Times, wanted_times: Times) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FrameInnerProducts:
-    """Inner products of frames: ``cross`` (P, N), sent frames (N, N), found frames (P, P)."""
+    """Inner products of found frames with sent ones (``cross``, (P, N)), of sent frames with each
+    other (N, N), and of found frames with each other (P, P).
+    """
 
     cross: NDArray[np.float64]
     sent: NDArray[np.float64]
