@@ -22,7 +22,7 @@ from entrenous.serving.http_server import SecondApp, ServeOptions, serve
 from entrenous.serving.server_process import start_log
 from entrenous.serving.tls import TlsCertificate
 from entrenous.terminal.output import print_json, print_line
-from entrenous.terminal.session import FeatureFunctions, Session
+from entrenous.terminal.session import FeatureFunctions, session_of
 from entrenous.terminal.typed_input import parse_host_and_port
 
 
@@ -72,7 +72,7 @@ def run(
         relay_settings.data, limits, database=relay_settings.database, blobs=relay_settings.blobs
     ) as relay:
         record_database_note(relay, relay_settings)
-        app, second = _build_apps(relay_settings, relay, _feature_functions_of(context))
+        app, second = _build_apps(relay_settings, relay, session_of(context).feature_functions)
         with _name_address_in_use(second):
             serve(app, host, port, announce, _serve_options(certificate, second, relay))
 
@@ -104,14 +104,6 @@ def _serve_options(
     if relay.wake_ups is None:
         return ServeOptions(certificate, second)
     return ServeOptions(certificate, second, relay.wake_ups.stop_waiting, relay.wake_ups.make_room)
-
-
-def _feature_functions_of(context: typer.Context) -> FeatureFunctions:
-    """Return the session's functions that build the applications to serve (``__main__.py``)."""
-    session = context.find_root().obj
-    if not isinstance(session, Session):
-        raise TypeError("a command runs inside cli.run")
-    return session.feature_functions
 
 
 def _certificate_from_settings(relay_settings: RelaySettings) -> TlsCertificate | None:

@@ -262,12 +262,9 @@ def _upsert(kind: type, rows: str, *, numbered: bool = False) -> str:
     rest = [name for name in column_codecs(kind) if name not in KEY_FIELDS[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
-    # If a SELECT has no WHERE, SQLite parses the ON of ON CONFLICT as part of a join. (At present
-    # only PostgreSQL, which needs no WHERE, is given a SELECT.)
-    where = "WHERE true " if rows.startswith("SELECT") else ""
     return (
         f"INSERT INTO {table_name(kind)} "
-        f"({'rowid, ' * numbered}{_column_list(kind)}) {rows} {where}"
+        f"({'rowid, ' * numbered}{_column_list(kind)}) {rows} "
         f"ON CONFLICT ({_join_names(KEY_FIELDS[kind])}) DO {act}"
     )
 
