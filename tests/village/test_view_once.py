@@ -219,7 +219,10 @@ def test_device_learns_that_another_device_used_the_only_opening(ben: Person) ->
         manifest.relay_url, received.envelope, manifest.open_token, b"other device's 1"
     )
     for _ in range(2):
-        with pytest.raises(OpenedElsewhere, match=f"Another device of yours used up the remaining openings of message {name}"):
+        with pytest.raises(
+            OpenedElsewhere,
+            match=f"Another device of yours used up the remaining openings of message {name}",
+        ):
             open_message(name, ben.device)
     assert (newest_message(ben).state, newest_message(ben).manifest) == (InboxState.ELSEWHERE, None)
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
