@@ -77,7 +77,7 @@ class MemoryVault:
     def read_stored_file(self, blob: BlobId) -> bytes:
         """Return the content of a file; raises VaultFileMissing."""
         if blob not in self._files:
-            raise VaultFileMissing
+            raise VaultFileMissing(name=blob.hex())
         return self._files[blob]
 
     def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002

@@ -166,9 +166,9 @@ class MailboxFull(TooMany):
 
 class TooManyRegistered(TooMany):
     """
-    Your mailbox at the relay already has {limit} entries of one kind (permissions to write to you,
-    or devices that published keys), and the relay accepts no more of that kind. Nothing was added,
-    and nothing was lost. To make room for permissions, forget people who no longer need to write to
+    A mailbox at the relay has room for at most 65536 permissions to write to you, and for 64
+    devices that published keys. Yours has reached the limit of {limit}, so nothing was added.
+    Nothing was lost. To make room for permissions, forget people who no longer need to write to
     you: entrenous person forget NAME. Unused invites expire by themselves.
     """
 

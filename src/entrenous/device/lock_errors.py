@@ -7,8 +7,8 @@ from entrenous.wire.relay_nouns import Locked
 
 class NotLockedAtRelay(Refused):
     """
-    This device was set up without a relay, so it always unlocks without one, and there is nothing
-    to allow. Nothing was changed.
+    This device was set up without a relay, so it always unlocks without one and needs no permission
+    to unlock offline. Nothing was changed.
     """
 
 
@@ -177,15 +177,16 @@ class SheetForUnknownDevice(Refused):
 
 class VaultFileMissing(NoSuchBlob):
     """
-    A file that this device stored is missing from its folder, so the command could not continue.
-    Nothing was changed. If you have a backup of your Entrenous folder, copy the missing file from
-    the folder "files" of the backup to the same folder of this device, then try again.
+    The file {name}, which this device stored, is missing from the folder "files" in this device's
+    folder, so the command could not continue. Nothing was changed. If you have a backup of your
+    Entrenous folder, copy {name} from the folder "files" of the backup to the same folder of this
+    device, then try again.
     """
 
 
 class VaultFileDamaged(DecryptionFailed):
     """
-    A file that this device stored is damaged, so the command could not continue. Nothing was
-    changed. If you have a backup of your Entrenous folder, replace the damaged file with the one
-    from the backup's folder "files", then try again.
+    The file {name}, which this device stored in its folder "files", is damaged, so the command
+    could not continue. Nothing was changed. If you have a backup of your Entrenous folder, replace
+    {name} with the file of that name from the backup's folder "files", then try again.
     """

@@ -215,15 +215,15 @@ class WrongKey(Unproven):
 
 class MayNotSubmit(Refused):
     """
-    You may fetch hashes here but not submit them, so nothing was stored. The platform's operator
-    can allow it.
+    You may fetch hashes here but not submit them, so nothing was stored. Ask the platform's
+    operator to let you submit them.
     """
 
 
 class BadQuery(Malformed):
     """
     This request does not have the form that docs/spec/exchange.md describes: {why}. Nothing was
-    returned or changed.
+    returned or changed. Correct the request and send it again.
     """
 
 
@@ -292,9 +292,9 @@ class BadSource(Refused):
 
 class SourceHasClaims(Refused):
     """
-    Registrations from {name} are stored here ({claims}). Nothing was changed. Decide what happens
-    to them: --withdraw withdraws them; --keep leaves them here, even if {name} withdraws them
-    later.
+    Registrations from {name} are stored here ({claims}), so the source was not removed. Nothing was
+    changed. Run the command again with one of these options: --withdraw withdraws the
+    registrations; --keep leaves them here, even if {name} withdraws them later.
     """
 
 

@@ -402,5 +402,5 @@ class Alert:
 class AlertProgramFailed(Unreachable):
     """
     The program that should alert somebody (about "{kind}") {why}. Nothing else is affected, and the
-    gate will try again in an hour. See the setting "page" in gate.toml.
+    gate will try again in an hour. Check the program that the setting "page" in gate.toml names.
     """

@@ -253,8 +253,8 @@ class AlreadyDecided(Refused):
 
 class UnshownMatches(Refused):
     """
-    Case {case} also matches registrations that you were not shown. Nothing was decided. They are
-    listed now: look at the case again.
+    Case {case} also matches registrations that you were not shown. Nothing was decided. These
+    registrations are listed in the case now: look at it again.
     """
 
 

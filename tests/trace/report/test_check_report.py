@@ -24,6 +24,7 @@ from entrenous.trace.report.disclose import WrittenReport, disclose_trace
 from entrenous.trace.report.examine import ExaminationResult, examine_found_picture
 from entrenous.trace.report.nouns import (
     BadReport,
+    FileDiffersFromTrace,
     NothingToDisclose,
     OnlyPictureTracesDisclosed,
     ReportCheckFailed,
@@ -369,7 +370,7 @@ def test_check_gives_a_larger_number_of_copies_with_the_same_finding(
 
 
 def test_only_the_traced_file_is_disclosed(leak_of_caros_copy: TracedLeak) -> None:
-    with pytest.raises(ReportCheckFailed, match="the found file"):
+    with pytest.raises(FileDiffersFromTrace, match="the file of trace 1"):
         disclose_trace(1, leak_of_caros_copy.original, leak_of_caros_copy.device, None, blind=False)
     with pytest.raises(NoSuchTrace):
         disclose_trace(99, leak_of_caros_copy.leak, leak_of_caros_copy.device, None, blind=False)

@@ -102,9 +102,9 @@ _RECORDS_PER_PAGE_MAX: Final = 20_000
 
 
 class BadSourceRecord(Exception):
-    """
-    A fetched record that was skipped. The message describes what is wrong with its form, and never
-    quotes its content.
+    """A fetched record that was skipped.
+
+    The message describes what is wrong with its form, and never quotes its content.
     """
 
 

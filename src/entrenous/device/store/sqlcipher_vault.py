@@ -142,7 +142,7 @@ class SqlcipherVault:
         try:
             return unseal_file(self._files_key, data, blob) if sealed_here else data
         except DecryptionFailed:
-            raise VaultFileDamaged from None
+            raise VaultFileDamaged(name=blob.hex()) from None
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         with self._open_for_reading(blob) as (file, sealed_here):
@@ -152,7 +152,7 @@ class SqlcipherVault:
             try:
                 unseal_stream(self._files_key, file, writer, blob)
             except DecryptionFailed:
-                raise VaultFileDamaged from None
+                raise VaultFileDamaged(name=blob.hex()) from None
 
     @contextlib.contextmanager
     def open_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
@@ -217,25 +217,26 @@ class SqlcipherVault:
         try:
             file = self._path_of(name).open("rb")
         except FileNotFoundError:
-            raise VaultFileMissing from None
+            raise VaultFileMissing(name=name) from None
         with file:
             yield file, as_it_is is None
 
     @contextlib.contextmanager
     def _open_stored_as_is(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
         """Open a file that was stored without encrypting it again."""
+        name = blob.hex() + _STORED_AS_IS_SUFFIX
         with translate_disk_errors():
             try:
-                file = self._path_of(blob.hex() + _STORED_AS_IS_SUFFIX).open(mode)
+                file = self._path_of(name).open(mode)
             except FileNotFoundError:
-                raise VaultFileMissing from None
+                raise VaultFileMissing(name=name) from None
             with file:
                 yield file
 
     def _path_of(self, name: str) -> Path:
         """Return the file's path; raises VaultFileMissing if this transaction has deleted it."""
         if name in self._forgotten:
-            raise VaultFileMissing
+            raise VaultFileMissing(name=name)
         return self._folder / "files" / name
 
     def _remove_leftover_files(self) -> None:

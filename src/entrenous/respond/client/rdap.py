@@ -148,7 +148,7 @@ class RdapClient:
     def _look_up_registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_query(host):
             return ()
-        server = rdap_server_for_name(host, self._fetch_service_list("dns.json"))
+        server = rdap_server_for_name(host, self._fetch_service_list("dns.json", host))
         if server is None:
             raise RdapFailed(server=self._bootstrap.host, asked=host, why=NO_SERVER_REASON)
         base = _parse_server_url(server, host)
@@ -161,7 +161,7 @@ class RdapClient:
     def _look_up_network(self, address: str) -> tuple[AbuseContact, ...]:
         if not address:
             return ()
-        listed = self._fetch_service_list("ipv6.json" if ":" in address else "ipv4.json")
+        listed = self._fetch_service_list("ipv6.json" if ":" in address else "ipv4.json", address)
         server = rdap_server_for_address(address, listed)
         if server is None:
             raise RdapFailed(server=self._bootstrap.host, asked=address, why=NO_SERVER_REASON)
@@ -171,10 +171,12 @@ class RdapClient:
             raise RdapFailed(server=url.host, asked=address, why="it has no such network")
         return contacts_in_rdap(answer, ContactRole.HOST, url.host)
 
-    def _fetch_service_list(self, name: str) -> RdapServices:
-        listed = self._get(self._bootstrap.join(name), name, SERVER_LIST_BYTES_MAX)
+    def _fetch_service_list(self, name: str, subject: str) -> RdapServices:
+        listed = self._get(self._bootstrap.join(name), subject, SERVER_LIST_BYTES_MAX)
         if listed is None:
-            raise RdapFailed(server=self._bootstrap.host, asked=name, why="it has no such list")
+            raise RdapFailed(
+                server=self._bootstrap.host, asked=subject, why="its list of servers is missing"
+            )
         found = parse_rdap_services(listed)
         if found is None:
             raise BadRdapAnswer(server=self._bootstrap.host)

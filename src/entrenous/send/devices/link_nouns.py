@@ -126,9 +126,10 @@ class LinkEnded(Refused):
 
 class LinkEndedByOtherDevice(LinkEnded):
     """
-    Linking was stopped on your other device, or somebody there answered that the pictures differ,
-    so nothing was linked. If that was not you, somebody may be intercepting the connection. Start
-    again with a new code: entrenous device add
+    Your other device stopped the linking, so nothing was linked. It does that when you stop the
+    linking there, when you answer there that the pictures differ, or when an error occurs there. If
+    none of this happened, somebody may be intercepting the connection. To start again with a new
+    link code: entrenous device add
     """
 
 

@@ -28,10 +28,10 @@ from entrenous.trace.report.examine import (
 from entrenous.trace.report.nouns import (
     CommonReportFacts,
     DisclosedCopy,
+    FileDiffersFromTrace,
     NothingToDisclose,
     OnlyPictureTracesDisclosed,
     Report,
-    ReportCheckFailed,
     ReportSignature,
     TraceTooOldToDisclose,
 )
@@ -77,15 +77,13 @@ def disclose_trace(  # noqa: PLR0913 - each argument is one part of a report
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictureTracesDisclosed, TraceTooOldToDisclose,
         VaultFileMissing, VaultFileDamaged.
-        ReportCheckFailed: this is not the file that was traced.
+        FileDiffersFromTrace: this is not the file that was traced.
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     trace = recorded_trace(number, device)
     if sha256(untrusted_leak) != trace.leak_sha256:
-        raise ReportCheckFailed(
-            what="the found file",
-            said=f"SHA-256 {trace.leak_sha256.hex()}",
-            found=sha256(untrusted_leak).hex(),
+        raise FileDiffersFromTrace(
+            number=number, said=trace.leak_sha256.hex(), found=sha256(untrusted_leak).hex()
         )
     if trace.span is not None:
         raise OnlyPictureTracesDisclosed(number=number)

@@ -112,6 +112,15 @@ class ReportCheckFailed(Unproven):
     """
     This report is not valid: {what} differs. The report says {said}; the check found {found}.
     Either the report was changed after it was made, or these are not the files that it is about.
+    Ask whoever sent the report for the unchanged report and for the files that belong to it.
+    """
+
+
+class FileDiffersFromTrace(Unproven):
+    """
+    This is not the file of trace {number}, since its SHA-256 is {found} and that of the traced file
+    is {said}. Nothing was written. Choose the file that you traced. Or trace this file, and
+    disclose the new trace: entrenous trace FILE
     """
 
 
