@@ -142,8 +142,7 @@ def _release_overrules_matches(review: Review, other: Review) -> bool:
 
 
 def _is_same_file(review: Review, other: Review) -> bool:
-    known = review.upload_sha256
-    return known is not None and known == other.upload_sha256
+    return review.upload_sha256 is not None and review.upload_sha256 == other.upload_sha256
 
 
 _PREVIEW_FRAME_SELECTION: Final = FrameSelection(stop_s=10.0, side_px=PREVIEW_SIDE_PX, apart_s=1.0)

@@ -276,12 +276,9 @@ def _why_not_by_maker(route: Route, situation: Situation) -> str:
 
 
 def _why_not_by_person_shown(route: Route, situation: Situation) -> str:
-    stranger = route.depicted_only and situation.depicts_me is False and not situation.on_behalf
-    return (
-        translated("only for the person in the picture, or for somebody who acts for them")
-        if stranger
-        else ""
-    )
+    if not route.depicted_only or situation.depicts_me is not False or situation.on_behalf:
+        return ""
+    return translated("only for the person in the picture, or for somebody who acts for them")
 
 
 _SPREAD_REFUSAL_TEXTS: Final = {
@@ -293,31 +290,22 @@ _SPREAD_REFUSAL_TEXTS: Final = {
 
 
 def _why_not_by_where_posted(route: Route, situation: Situation) -> str:
-    missed = situation.posted is not None and situation.posted not in route.posted
-    return (
-        translated(_SPREAD_REFUSAL_TEXTS[situation.posted])
-        if missed and situation.posted is not None
-        else ""
-    )
+    if situation.posted is None or situation.posted in route.posted:
+        return ""
+    return translated(_SPREAD_REFUSAL_TEXTS[situation.posted])
 
 
 def _why_not_by_platform_kind(route: Route, situation: Situation) -> str:
     kind = platform_kind(situation)
-    missed = bool(kind and route.platform_kinds) and kind not in route.platform_kinds
-    return (
-        translated("it does not reach this kind of platform ({kind})").format(kind=kind)
-        if missed
-        else ""
-    )
+    if not kind or not route.platform_kinds or kind in route.platform_kinds:
+        return ""
+    return translated("it does not reach this kind of platform ({kind})").format(kind=kind)
 
 
 def _why_not_by_sender(route: Route, situation: Situation) -> str:
-    unknown = route.sender_known and situation.recipient_known is False
-    return (
-        translated("it goes against a person, and it is not known who passed it on")
-        if unknown
-        else ""
-    )
+    if not route.sender_known or situation.recipient_known is not False:
+        return ""
+    return translated("it goes against a person, and it is not known who passed it on")
 
 
 _APPLICABILITY_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
