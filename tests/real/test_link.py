@@ -224,7 +224,7 @@ def test_first_no_ends_linking_for_both_devices(
     first.type_line("no")
     assert b"different pictures" in first.wait_for_end().err
     second.type_line("yes")
-    assert b"your other device" in second.wait_for_end().err
+    assert b"your other device" in second.wait_for_end().err.lower()
     assert not (phone.home / "vault.json").exists()
     (only,) = laptop.run("device", "list", "--json").answer["devices"]
     assert only["this"]

@@ -207,7 +207,7 @@ def test_release_after_an_appeal_needs_all_claims_shown(
     look_back_for_due_claims(gate_setup.platform)
     withdraw_claim(first.id, HOLDER_TOKEN, gate_setup.platform)
     submit_appeal(refused.case, refused.secret, upload, gate_setup.platform)
-    with pytest.raises(UnshownMatches, match="look at the case again"):
+    with pytest.raises(UnshownMatches, match="look at it again"):
         release_case(refused.case, gate_setup.platform)
     review = gate_setup.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING

@@ -130,7 +130,7 @@ def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
         capsys.readouterr()
         assert run_command(*disclosed) == code
         output = capsys.readouterr().err
-        assert "A file that this device stored is" in output
+        assert ", which this device stored" in output
         assert "elay" not in output
         assert not (leak_folder / "new.json").exists()
 
