@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from entrenous.base.language import speaking
 from entrenous.trace.explain.pdf import write_pdf
 from entrenous.trace.explain.sections import (
     CopyScoreRow,
@@ -91,17 +92,35 @@ def page_contents(pdf: bytes) -> list[bytes]:
     return [one for one in plain if b" Tf" in one[:4000] or b"BT" in one[:4000]]
 
 
-@pytest.mark.real
-def test_pdftotext_finds_the_text_on_each_page(content: ReportContent, tmp_path: Path) -> None:
+def pages_as_text(pdf: bytes, folder: Path) -> list[str]:
+    """Return the text of each page as pdftotext reads it; skip the test if it is missing."""
     program = shutil.which("pdftotext")
     if program is None:
         pytest.skip("pdftotext is missing: it is in Debian's poppler-utils")
-    (tmp_path / "trace.pdf").write_bytes(write_pdf(content))
-    made = subprocess.run(
-        (program, "-layout", "trace.pdf", "-"), cwd=tmp_path, capture_output=True, check=True
+    (folder / "trace.pdf").write_bytes(pdf)
+    run = subprocess.run(
+        (program, "-layout", "trace.pdf", "-"), cwd=folder, capture_output=True, check=True
     )
-    first, *others = made.stdout.decode().split("\f")
+    return run.stdout.decode().split("\f")
+
+
+@pytest.mark.real
+def test_pdftotext_finds_the_text_on_each_page(content: ReportContent, tmp_path: Path) -> None:
+    first, *others = pages_as_text(write_pdf(content), tmp_path)
+    assert "TRACE REPORT" in first
     assert "Its hidden marks fit the copy made for caro." in first
     assert "page 1 of 4" in first
     assert "Pages 1 to 3 hold no picture" in others[1]
     assert "Annex: the pictures" in others[2]
+
+
+@pytest.mark.real
+def test_heading_and_page_numbers_are_in_the_persons_language(
+    content: ReportContent, tmp_path: Path
+) -> None:
+    with speaking("de"):
+        first, *_ = pages_as_text(write_pdf(content), tmp_path)
+    assert "BERICHT ZUR SUCHE" in first
+    assert "Seite 1 von" in first
+    assert "TRACE REPORT" not in first
+    assert "page 1" not in first

@@ -210,8 +210,10 @@ class PdfDocument:
             self._set_font(1.0)  # otherwise fpdf2 may skip the next font size
             self._set_font(8.2, tone=ColourRole.SOFT)
             self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, drawable_text(self.pdf, footer), align="L")
-            of = f"page {number} of {self.pdf.pages_count}"
-            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, of, align="R")
+            page = translated("page {number} of {last}").format(
+                number=number, last=self.pdf.pages_count
+            )
+            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, drawable_text(self.pdf, page), align="R")
         return bytes(self.pdf.output())
 
     def _set_font(
@@ -282,6 +284,7 @@ def write_pdf(content: ReportContent, *, veiled: bool = False) -> bytes:
     """Render the PDF; the same content gives the same bytes."""
     title = translated("Trace report {number}").format(number=content.number)
     document = new_pdf_document(title, content.at, _text_for_font_choice(content))
+    document.print_text(title.upper(), 8.6, bold=True, tone=ColourRole.NAMED)
     _print_finding(document, content)
     if content.plot is not None:
         _print_scores(document, content, content.plot)
@@ -297,7 +300,6 @@ def write_pdf(content: ReportContent, *, veiled: bool = False) -> bytes:
 
 
 def _print_finding(document: PdfDocument, content: ReportContent) -> None:
-    document.print_text(f"TRACE REPORT {content.number}", 8.6, bold=True, tone=ColourRole.NAMED)
     document.add_gap(1.0)
     document.print_text(content.headline, 20.0, bold=True)
     document.add_gap(1.5)

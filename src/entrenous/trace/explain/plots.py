@@ -396,7 +396,7 @@ def describe_tone_curve(curve: ToneCurve) -> str:
         if abs(slope - 1.0) > 0.12:
             done.append(translated("more contrast") if slope > 1.0 else translated("less contrast"))
         if abs(shift) > 6.0:
-            done.append("brighter" if shift > 0.0 else "darker")
+            done.append(translated("brighter") if shift > 0.0 else translated("darker"))
     return ", ".join(done) if done else translated("brightness and colours as sent")
 
 
