@@ -393,4 +393,4 @@ def test_folder_that_cannot_be_created_is_reported(
         run_command("mark", str(photo), "--to", "ben", "--out", str(file_in_the_way / "copies"))
         == 3
     )
-    assert "Nothing could be written" in capsys.readouterr().err
+    assert "cannot be written to" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_file_in_place_of_a_folder_is_reported(
         ("gate", "bank", "import", str(hash_list), "--bank", "lists", "--data", folder),
     ):
         assert (arguments, run_command(*arguments)) == (arguments, 3)
-        assert f"{folder} cannot be used as a folder" in capsys.readouterr().err
+        assert f"{folder} cannot be used:" in capsys.readouterr().err
     assert file_in_the_way.read_text() == "mine"
     assert run_command("sent") == 4
 

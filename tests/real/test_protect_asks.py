@@ -128,7 +128,7 @@ def test_answering_no_on_a_terminal_sends_and_stores_nothing(
                 screen.type_line(answer)
             status, rest = screen.wait()
         assert status == 3
-        why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint was sent"
+        why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint of it was sent"
         assert why in rest
     assert traffic.connections == []
     assert registered_claims(ana) == before

@@ -102,7 +102,7 @@ def test_a_partly_refused_message_reports_the_state_of_each_copy(three_people: N
         ana.send(SMALL_PICTURE, ben, caro)
     (sent,) = query_sent_messages(ana.device)
     text = join_wrapped_lines(str(raised.value))
-    assert f"The relay refused message {sent.message.name} for ben." in text
+    assert f"Message {sent.message.name} cannot be sent to ben." in text
     assert "Already on its way to: caro." in text
     assert "Still waiting on this device for: nobody." in text
     assert join_wrapped_lines(str(WrongToken())) in text

@@ -37,8 +37,8 @@ class VaultLocked(Refused):
 
 class StoppedByLock(EntrenousError):
     """
-    You locked the app, so it stopped what it was doing. Messages that are waiting to be sent are
-    kept.
+    The app was locked, so it stopped what it was doing. Messages that are waiting to be sent are
+    kept. Unlock the app, and start again.
     """
 
     family = "interrupted"

@@ -48,8 +48,9 @@ _FAULT_MESSAGE: Final = translatable(
 
 
 class ResultGone(NotFound):
-    """This result is no longer in memory, because results are deleted when the app is locked. Start
-    again from the first page.
+    """
+    This page can no longer be shown: either the app was locked in the meantime, or what the page is
+    about was erased. Nothing was changed now. Start again from the first page.
     """
 
 

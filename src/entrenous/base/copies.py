@@ -151,8 +151,9 @@ def is_line_end_or_control(char: str) -> bool:
 
 class NotALabelList(Malformed):
     """
-    That file is not a list of names. It should be plain text in UTF-8, with one name on each line.
-    Nothing was marked.
+    That file cannot be used as a list of names: it is too large, or is not plain text in UTF-8.
+    Nothing was marked. Use a file with one name on each line, and split a long list into several
+    files.
     """
 
 
@@ -173,8 +174,9 @@ class DuplicateLabel(Refused):
 
 class TooManyLabels(Refused):
     """
-    You named {count} people, but one command marks copies for at most {limit}. Nothing was marked.
-    Use several commands: a later trace searches the copies that any of these commands made.
+    You named {count} people, but copies can be marked for at most {limit} at once. Nothing was
+    marked. Mark the file for some of the people, then again for the others: a later trace searches
+    all these copies.
     """
 
 
@@ -249,7 +251,8 @@ class ReceiptStatement:
 class BadReceipt(Malformed):
     """
     With a receipt, a recipient's device confirms that a copy arrived or was opened. Entrenous
-    cannot read this receipt, so it proves nothing. Nothing was changed.
+    cannot read this receipt, so it proves nothing. Nothing was changed. Ask for the unchanged
+    receipt, or update Entrenous and try again.
     """
 
 

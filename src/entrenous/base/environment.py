@@ -58,24 +58,25 @@ class BadSetting(Refused):
 
 class AddressTaken(Unreachable):
     """
-    The server cannot listen at {listen}. Either another program uses this address, or the address
-    does not belong to this machine, or this account is not allowed to use it. Nothing was changed.
-    Choose another address; --listen 127.0.0.1:0 takes any free port.
+    The server cannot listen at {listen}. Either another program uses this address, or this is not a
+    valid address of this machine, or this account is not allowed to use it. Nothing was changed.
+    Try again. If the command has the option --listen, you can choose another address; --listen
+    127.0.0.1:0 takes any free port.
     """
 
 
 class UnusableFolder(Refused):
     """
-    {path} cannot be used as a folder: a file has that name, or permissions do not allow it. Nothing
-    was changed. Choose a folder of your own, or use the account that owns this one.
+    {path} cannot be used: permissions do not allow it, or there is a file where a folder is needed.
+    Nothing was stored there. Choose a folder of your own, or use the account that owns this one.
     """
 
 
 class ReadOnlyDisk(Unreachable):
     """
-    The disk that contains {path} is read-only at the moment, so nothing was stored. Nothing was
-    lost. Some systems make a disk read-only after an error, and some memory cards have a switch for
-    it. Make the disk writable again, then try again.
+    The disk that contains {path} is read-only at the moment, so nothing could be stored or deleted
+    there. Some systems make a disk read-only after an error, and some memory cards have a switch
+    for it. Make the disk writable again, then try again.
     """
 
 

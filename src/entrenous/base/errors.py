@@ -46,9 +46,10 @@ class Unproven(EntrenousError):
 
 class InvalidTimestamp(Unproven):
     """
-    The time stamp was not accepted: {why}. Nothing was changed here. If you have just requested it,
-    try again, or use another stamp authority. If the stamp was saved earlier, do not rely on the
-    time that it states.
+    The time stamp was not accepted: {why}. Nothing was changed here. If the reason is the
+    certificate file, use the right file and check the stamp again. If you have just requested the
+    stamp, try again, or use another stamp authority. Until a saved stamp is accepted, do not rely
+    on the time that it states.
     """
 
 
@@ -61,7 +62,9 @@ class Malformed(EntrenousError):
 class BadRecord(Malformed):
     """
     A stored record ({kind}) cannot be read: it is damaged, or a newer version of Entrenous wrote
-    it. Nothing was changed. Update Entrenous and try again, or restore the vault from a backup.
+    it. Nothing was changed. Update Entrenous and try again. If that does not help and you have a
+    backup of your Entrenous folder, you can read your messages and cases in the backup, unless the
+    passphrase was changed since; the backup cannot send any more.
     """
 
 
@@ -77,17 +80,23 @@ class NotFound(EntrenousError):
 class NoSuchMailbox(NotFound):
     """
     The relay does not know the mailbox that this request is about, or did not accept this device's
-    token for that mailbox. The relay stored nothing. Ask the person whose mailbox it is for a new
-    invite.
+    token for that mailbox. The relay stored nothing. If you were writing to somebody, ask them for
+    a new invite. If it is your own mailbox, tell the people who run the relay.
     """
 
 
 class NoSuchEnvelope(NotFound):
-    """The relay no longer has this message. Nothing on this device was changed."""
+    """
+    The relay no longer has this message. Nothing on this device was changed. If you still need the
+    message, ask its sender to send it again.
+    """
 
 
 class NoSuchBlob(NotFound):
-    """The relay no longer has this file. Nothing on this device was changed."""
+    """
+    The relay no longer has this file. Nothing on this device was changed. If you were sending the
+    file, send it again. If you were opening it, ask its sender to send it again.
+    """
 
 
 class NoPrekeys(NotFound):
@@ -166,10 +175,11 @@ class MailboxFull(TooMany):
 
 class TooManyRegistered(TooMany):
     """
-    A mailbox at the relay has room for at most 65536 permissions to write to you, and for 64
-    devices that published keys. Yours has reached the limit of {limit}, so nothing was added.
-    Nothing was lost. To make room for permissions, forget people who no longer need to write to
-    you: entrenous person forget NAME. Unused invites expire by themselves.
+    Your mailbox at the relay has reached its limit of {limit}, so nothing was added. Nothing was
+    lost. The limit is 65536 for permissions to write to you, and 64 for devices that published
+    keys. To make room for permissions, forget people who no longer need to write to you: entrenous
+    person forget NAME. Unused invites expire by themselves. If the limit that was reached is 64,
+    tell the people who run the relay.
     """
 
 
@@ -195,8 +205,9 @@ class Unreachable(EntrenousError):
 
 class RelayUnreachable(Unreachable):
     """
-    The relay at {host} does not answer. Nothing was lost. Check your connection and the relay's
-    address, then try again.
+    The relay at {host} does not answer, or answers with an error. Nothing was lost. Check your
+    connection and the relay's address, then try again. If this goes on, tell the people who run the
+    relay.
     """
 
 
@@ -217,16 +228,16 @@ class ProxyUnreachable(RelayUnreachable):
 
 class DiskFull(Unreachable):
     """
-    The disk is full, so nothing was stored and nothing was lost. Free some space and try
-    again.
+    The disk is full, so this could not be stored. Data that was stored earlier was not changed.
+    Free some space and try again.
     """
 
 
 class IncompleteOutput(Unreachable):
     """
     The output is incomplete: the disk is full, or reported an error. The command itself may have
-    completed. Before you run it again, see what was sent: entrenous sent. Then free some space, or
-    print to the terminal.
+    completed, so check what it did before you run it again. After a command that sends: entrenous
+    sent. Then free some space, or print to the terminal.
     """
 
 
@@ -239,8 +250,9 @@ class RelayFull(DiskFull):
 
 class DiskFailed(Unreachable):
     """
-    The disk reported an error, so nothing was stored. Data that was stored earlier was not changed.
-    Try again later; if it happens again, have the disk checked.
+    A disk, on this machine or at the relay, reported an error, so this could not be stored. Data
+    that was stored earlier was not changed. Try again later. If it happens again, have this
+    machine's disk checked; if you use a relay, tell the people who run it.
     """
 
 
@@ -272,8 +284,9 @@ class RelayNotAuthenticated(RelayUnreachable):
 
 class NotARelay(RelayUnreachable):
     """
-    A server answers at {host}, but it is not an Entrenous relay. Nothing was lost. Check the
-    address, and check whether this network wants you to sign in first.
+    There is no Entrenous relay at {host}: either this is not a valid address, or a different server
+    answers there. Nothing was lost. Check the address, and check whether this network wants you to
+    sign in first. Then try again.
     """
 
 
@@ -318,8 +331,9 @@ class WaitedTooLong(Refused):
 
 class NotUnderstood(Malformed):
     """
-    The relay and this device do not understand each other. Nothing was stored. One of them runs a
-    newer version of Entrenous than the other, or is damaged. Update Entrenous: {update}
+    The relay and this device do not understand each other, so it is not certain that the relay did
+    what you asked. Nothing on this device was lost. One of them runs a newer version of Entrenous
+    than the other, or is damaged. Update Entrenous, then try again: {update}
     """
 
 

@@ -21,8 +21,8 @@ from entrenous.base.errors import DiskFailed, DiskFull, Refused
 
 class NotEmpty(Refused):
     """
-    {path} is not empty. Nothing was written, and its contents were not changed. Choose a folder
-    that is new or empty.
+    {path} is not a new or empty folder. Nothing was written, and what is there was not changed.
+    Choose a folder that is new or empty.
     """
 
 

@@ -116,8 +116,10 @@ class Contact:
 
 class BadSignature(Unproven):
     """
-    The signature on this {what} is not valid, so the {what} was not accepted. Either the {what} was
-    changed on the way, or somebody other than the person named in it signed it.
+    This {what} was not accepted: its signature is not valid, or it contradicts what was signed
+    before. Nothing was changed. Either the {what} was changed on the way, or somebody other than
+    the person named in it made it. If it is in a file, ask for the unchanged file. If a relay sent
+    it, try again later; if this happens again, tell the person over another channel that you trust.
     """
 
 
@@ -374,9 +376,9 @@ class SignedPrekey:
 
 class BadKeyBundle(Malformed):
     """
-    The keys that the relay sent for this person are damaged or in a format that this version of
-    Entrenous cannot read, so they were not used. Try again later, or ask the person to update
-    Entrenous.
+    The keys of a person, from the relay or from a file, are damaged or in a format that this
+    version of Entrenous cannot read, so they were not used. Try again later, or ask the person to
+    update Entrenous. If you are checking a report, ask whoever sent it for the unchanged file.
     """
 
 

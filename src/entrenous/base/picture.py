@@ -159,8 +159,8 @@ class EmptyFolder(NotFound):
 
 class NoSuchFile(NotFound):
     """
-    There is no file at {path}. Check the spelling, or drag the file onto the terminal window to
-    fill in its path.
+    There is no file at {path}. Nothing was changed or sent. Check the spelling, or drag the file
+    onto the terminal window to fill in its path.
     """
 
 
@@ -180,15 +180,15 @@ class NotAFile(Refused):
 
 class UnwritableFolder(Refused):
     """
-    Nothing could be written in {path}: the folder cannot be created, or permissions do not allow
-    it. Choose a folder of your own: --out DIR
+    {path} cannot be written to: the folder cannot be created, or permissions do not allow it.
+    Choose a folder of your own, and try again.
     """
 
 
 class AlreadyThere(Refused):
     """
-    There is already a file or folder called {path}. It was not changed, and nothing was written.
-    Choose another name or another folder.
+    There is already a file or folder called {path}. It was not changed, and nothing was written in
+    its place. Choose another name or another folder.
     """
 
 
@@ -241,8 +241,8 @@ class TooSmallToMark(Refused):
 
 class OnlyPicturesHaveASize(Refused):
     """
-    The option --size is for pictures only, and this file is a clip or a sound. Nothing was marked.
-    Leave --size out.
+    The option --size is for pictures only, and you chose only clips or sounds. Nothing was marked
+    or sent. Leave --size out.
     """
 
 

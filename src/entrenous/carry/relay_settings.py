@@ -177,7 +177,8 @@ class RelayNotFound(NotFound):
 class UnreadableSettings(Malformed):
     """
     The relay's settings in {path} cannot be read: {why}. Nothing was started or changed. Correct
-    the file, or write new settings to another file: entrenous relay init --out FILE
+    the file, or allow the account that runs the relay to read it, or write new settings to another
+    file: entrenous relay init --out FILE
     """
 
 

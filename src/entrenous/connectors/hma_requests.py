@@ -26,7 +26,7 @@ from entrenous.wire.problem_details import status_of
 
 
 class BadParameter(Malformed):
-    """This request is not valid: {why}. Nothing was changed."""
+    """This request is not valid: {why}. Nothing was changed. Correct it and send it again."""
 
 
 class MissingParameter(Malformed):
@@ -46,8 +46,9 @@ class NoFetching(Malformed):
 
 class NoPhoto(Malformed):
     """
-    This request contains no picture, so nothing was checked. Send the picture as
-    multipart/form-data, in a field named "photo".
+    No picture could be read from this request: its form is incomplete or too long, or has no field
+    named "photo" with content. Nothing was checked. Send the picture as multipart/form-data, in a
+    field named "photo", and leave out fields that are not needed.
     """
 
 

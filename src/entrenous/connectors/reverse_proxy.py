@@ -46,7 +46,10 @@ _CONNECTION_LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4
 
 
 class UpstreamUnreachable(Unreachable):
-    """The server behind this proxy does not answer. Nothing was stored here. Try again later."""
+    """
+    The server behind this proxy did not answer, or the connection to it broke. It may have
+    processed the request. Check before you try again.
+    """
 
 
 class UpstreamSlow(Unreachable):

@@ -51,7 +51,8 @@ class BlobRef:
 class BadLetter(Malformed):
     """
     A message that arrived is damaged or in a format that this version of Entrenous cannot read. It
-    was not opened. Other messages are not affected.
+    was not opened. Other messages are not affected. If you are expecting a message, update
+    Entrenous and ask the person who wrote it to send it again.
     """
 
 

@@ -26,6 +26,7 @@ class ServerDidNotStart(Unreachable):
 class StepFailed(Unreachable):
     """
     Step {step} of the demonstration failed: {what}. Your own files and messages are not affected.
+    Run the demonstration again; if it fails again, report this message to the project.
     """
 
 

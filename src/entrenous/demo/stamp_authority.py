@@ -24,8 +24,9 @@ from entrenous.base.errors import Unreachable
 
 class NoOpenssl(Unreachable):
     """
-    The demonstration's stamp authority needs the program openssl, which is not installed here.
-    Install openssl (Debian: apt install openssl), or use a stamp authority on the web.
+    The demonstration's stamp authority needs the program openssl, which is not installed here. Your
+    own files and messages are not affected. Install openssl (Debian: apt install openssl), then run
+    the demonstration again.
     """
 
 

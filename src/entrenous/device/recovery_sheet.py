@@ -214,7 +214,10 @@ class SheetCannotUnlock(Refused):
 
 
 class NothingToRecover(Refused):
-    """This device has no relay, so a recovery sheet would be of no use. Nothing was written."""
+    """
+    No relay takes part in unlocking this device, so a recovery sheet would be of no use now.
+    Nothing was written. If the device has a relay, run this command again when the relay answers.
+    """
 
 
 class CloseTokenNotReplacedYet(Unreachable):
@@ -267,7 +270,8 @@ class SheetCloseTokenRejected(Unproven):
 class DeviceUnknownToRelay(NotFound):
     """
     The relay named on this recovery sheet does not know the device for which the sheet was made, so
-    nothing was revoked. If that device was revoked more than 30 days ago, it stays locked.
+    nothing was revoked. If that device was revoked more than 30 days ago, it stays locked. If it
+    moved to another relay after the sheet was written, use the newest sheet that was written on it.
     Otherwise the people who run the relay may have started it with a different database, or
     restored a backup that is older than the device: tell them, and run the same command again
     later.
@@ -286,6 +290,7 @@ class RevocationTokenOutdated(Unproven):
 
 class RevocationIncomplete(Unreachable):
     """
-    The lost device is not revoked yet. {why} Entrenous does not try again automatically. Run the
-    same command again, on this machine or any other, until it says that the device is revoked.
+    It is not confirmed yet that the lost device is revoked. {why} Entrenous does not try again
+    automatically. Run the same command again, on this machine or any other, until it says that the
+    device is revoked.
     """

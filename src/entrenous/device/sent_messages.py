@@ -94,9 +94,9 @@ class Message:
 
 class UnknownMessage(NotFound):
     """
-    There is no message {name} on this device. To list your messages: entrenous inbox, or entrenous
-    sent. A message that was sent to somebody else opens only on their devices; ask the sender to
-    send it to you too.
+    There is no message {name} on this device. Nothing was changed. To list your messages: entrenous
+    inbox, or entrenous sent. A message that was sent to somebody else opens only on their devices;
+    ask the sender to send it to you too.
     """
 
 

@@ -44,7 +44,10 @@ _TRANSLATED_FIELDS: Final = ("question", "why", "closes", "step", "undo")
 
 
 class BadFacts(Malformed):
-    """The table {name} that came with Entrenous is damaged: {why}. Install Entrenous again."""
+    """
+    The table {name} that came with Entrenous is damaged: {why}. Your own data is not affected.
+    Install Entrenous again.
+    """
 
 
 class BadAnswers(Malformed):

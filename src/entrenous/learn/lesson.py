@@ -29,7 +29,10 @@ class NoSuchLesson(NotFound):
 
 
 class BadLesson(Malformed):
-    """The lesson {name} that came with Entrenous is damaged: {why}. Install Entrenous again."""
+    """
+    The lesson {name} that came with Entrenous is damaged: {why}. Your own data is not affected.
+    Install Entrenous again.
+    """
 
 
 class LessonSource(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

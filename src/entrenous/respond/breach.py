@@ -33,8 +33,9 @@ from entrenous.respond.situation import Situation
 class NoBreachLaw(NotFound):
     """
     Entrenous knows no law for this place that requires an organisation to report a breach to an
-    authority. There may still be such a law: ask the person who handles data protection for you. If
-    the case names no place, say where the organisation is: entrenous case about NAME --place DE
+    authority, so no deadline was calculated. There may still be such a law: ask the person who
+    handles data protection for you. If the case names no place, say where the organisation is:
+    entrenous case about NAME --place DE
     """
 
 

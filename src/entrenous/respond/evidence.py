@@ -58,28 +58,29 @@ class ItemDiffersFromStamp(Unproven):
 
 
 class AuthorityUnreachable(Unreachable):
-    """The stamp authority at {url} did not answer. Your evidence is safe without a stamp. Try again
-    soon: a stamp proves only that the evidence existed when it was stamped.
+    """
+    The stamp authority at {url} did not answer. Your evidence is still stored, but has no new
+    stamp. Try again soon: a stamp proves only that the evidence existed when it was stamped.
     """
 
 
 class StampRefused(Unreachable):
     """
-    The stamp authority at {url} answered, but issued no stamp ({why}). Your evidence is safe
-    without a stamp. Try again later, or use another authority.
+    The stamp authority at {url} answered, but issued no stamp ({why}). Your evidence is still
+    stored, but has no new stamp. Try again later, or use another authority.
     """
 
 
 class NoAuthorityAnswered(Unreachable):
     """
-    None of the stamp authorities issued a stamp: {why}. Your evidence is safe without a stamp. Make
-    sure that this device is online, and try again later.
+    None of the stamp authorities issued a stamp: {why}. Your evidence is still stored, but has no
+    new stamp. Make sure that this device is online, and try again later.
     """
 
 
 class StampPostponed(Unreachable):
     """
-    No stamp was issued ({why}). Your evidence is safe, and case {name} is noted as waiting for a
+    No stamp was issued: {why}. Your evidence is safe, and case {name} is noted as waiting for a
     stamp. To stamp its evidence later, when this device is online: entrenous evidence stamp {name}
     """
 
@@ -149,7 +150,7 @@ def stamp_evidence_or_postpone(name: str, stamp: Callable[[bytes], Stamp], devic
         return stamp_evidence(name, stamp, device)
     except (AuthorityUnreachable, NoAuthorityAnswered) as error:
         _record_pending_stamp(name, device)
-        reason = error.facts.get("why") or error.facts.get("url")
+        reason = error.facts.get("why") or f"{error.facts['url']} did not answer"
         raise StampPostponed(name=name, why=reason) from None
 
 

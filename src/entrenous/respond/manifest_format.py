@@ -35,8 +35,10 @@ class EvidenceManifest:
 
 
 class BadManifest(Malformed):
-    """This is not an evidence manifest that Entrenous wrote, or it was changed afterwards. Use the
-    exported file unchanged.
+    """
+    This cannot be read as an evidence manifest, so nothing was checked. Either Entrenous did not
+    write it, or it was changed afterwards, or another version of Entrenous wrote it. Use the
+    exported file unchanged, and the version that wrote it.
     """
 
 

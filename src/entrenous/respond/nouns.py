@@ -299,7 +299,10 @@ class Case:
 
 
 class NoSuchCase(NotFound):
-    """There is no case called {name} on this device. To list the cases: entrenous case list"""
+    """
+    There is no case called {name} on this device. Nothing was changed or erased. To list the cases:
+    entrenous case list
+    """
 
 
 class NoSuchCaseEntry(NotFound):

@@ -21,8 +21,8 @@ from entrenous.serving.server_process import RELAY_LOGGER
 class BadCertificate(Refused):
     """
     The certificate in {cert} and the key in {key} cannot be used: one of the files is missing or
-    cannot be read, or the two do not belong together. Nothing was started. Check both files and
-    their permissions.
+    cannot be read, or the key is protected by a passphrase, or the two do not belong together.
+    Nothing was started. Check both files and their permissions, and use a key without a passphrase.
     """
 
 

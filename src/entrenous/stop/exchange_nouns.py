@@ -222,8 +222,8 @@ class MayNotSubmit(Refused):
 
 class BadQuery(Malformed):
     """
-    This request does not have the form that docs/spec/exchange.md describes: {why}. Nothing was
-    returned or changed. Correct the request and send it again.
+    This request was not accepted: {why}. Nothing was returned or changed. Correct the request if
+    necessary, and send it again; docs/spec/exchange.md describes its form.
     """
 
 
@@ -254,7 +254,10 @@ class TooLong(Malformed):
 
 
 class BadXml(Malformed):
-    """This is not XML in the expected form: {why}. Nothing was changed."""
+    """
+    This is not XML in the expected form: {why}. Nothing was changed. Correct the request and send
+    it again.
+    """
 
 
 class BadPartnerName(Refused):
@@ -287,7 +290,7 @@ class SourceKnown(Refused):
 
 
 class BadSource(Refused):
-    """This source cannot be added: {why}. Nothing was changed."""
+    """This source cannot be added: {why}. Nothing was changed. Correct it, then add it again."""
 
 
 class SourceHasClaims(Refused):
@@ -336,8 +339,8 @@ class CredentialsReadableByOthers(Refused):
 
 class SourceUnreachable(Unreachable):
     """
-    The source {name} does not answer ({why}). What was fetched earlier is still here. Try again
-    later.
+    The source {name} could not be read: {why}. What was fetched earlier is still here. Try again
+    later. If the source is a file, check that this account can read it.
     """
 
 

@@ -105,8 +105,9 @@ class BadBankName(Refused):
 
 class NoHashes(Malformed):
     """
-    This list contains no hash; {lines} lines were read. Nothing was imported. Each line needs 64
-    hexadecimal digits in its first column, and the file must be UTF-8 text.
+    This list contains no hash (lines that are neither hashes nor comments: {lines}). Nothing was
+    imported. Each line needs 64 hexadecimal digits in its first column, and the file must be UTF-8
+    text.
     """
 
 
@@ -118,7 +119,7 @@ class BankAlreadyActive(Refused):
 
 
 class BadPolicy(Refused):
-    """That policy is not possible: {why}. Nothing was changed."""
+    """That policy is not possible: {why}. Nothing was changed. Choose a different policy."""
 
 
 class UnusableBank(Malformed):
@@ -145,7 +146,10 @@ class OlderBank(Refused):
 
 
 class BankUnreachable(Unreachable):
-    """The platform's database does not answer: {why}. Nothing was accepted. Try again shortly."""
+    """
+    The platform's database does not answer, or reports an error: {why}. Nothing was accepted. Try
+    again shortly. If this goes on, the people who run the platform have to check the database.
+    """
 
 
 CONTENT_ID_CHARS_MAX: Final = 255
@@ -280,13 +284,18 @@ class GateLimits:
 
 class BadAnswer(Malformed):
     """
-    The platform at {url} sent an answer that Entrenous does not understand. Nothing was changed
-    here. Check the address: it may be that of a different service.
+    The platform at {url} sent an answer that Entrenous does not understand, so it is not known
+    whether it did what you asked. Check the address, which may be that of a different service, then
+    try again.
     """
 
 
 class GateBusy(Unreachable):
-    """The platform is too busy right now. Nothing was lost or published. Try again shortly."""
+    """
+    The platform accepts no more requests at the moment: it is too busy, or a limit per hour is
+    reached. It may not have done what you asked. Nothing was lost or published. Try again in a few
+    minutes; if that does not help, try again in an hour.
+    """
 
 
 class GateNotFound(NotFound):
@@ -299,7 +308,9 @@ class GateNotFound(NotFound):
 
 class GateUnreachable(Unreachable):
     """
-    The platform at {url} does not answer. Check the address and your connection, then try again.
+    The platform at {url} does not answer, or answers with an error, so it is not known whether it
+    did what you asked. Check the address and your connection, then try again: repeating the request
+    does no harm.
     """
 
 
@@ -312,7 +323,7 @@ class NoConnection(GateUnreachable):
 
 
 class GateRefused(Refused):
-    """The platform at {url} did not accept this: {detail}"""
+    """The platform at {url} did not accept the request: {detail}"""
 
 
 class NotAGate(Refused):
@@ -357,7 +368,9 @@ class UnknownGateSetting(BadGateSettings):
 class BadUploadKeys(Refused):
     """
     {file} should contain the keys that encrypt uploads waiting for review, but the file cannot be
-    used: {why}. Nothing was started or changed. To make a key: openssl rand -base64 32
+    used: {why}. Nothing was started or changed. If the gate had keys before, put that file back, or
+    mount the disk that it is on: a new key cannot decrypt older uploads. To make a key for a new
+    gate: openssl rand -base64 32
     """
 
 

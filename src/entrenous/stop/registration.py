@@ -153,8 +153,8 @@ class ClaimChange:
 
 class BadClaim(Malformed):
     """
-    This registration does not have the form that docs/spec/gate.md describes: {why}. Nothing was
-    registered.
+    This registration was not accepted: {why}. Nothing was registered. Correct the registration and
+    send it again; docs/spec/gate.md describes its form.
     """
 
 
@@ -231,29 +231,32 @@ class Partner:
 
 class BadOpinion(Malformed):
     """
-    This opinion about a registration does not have the form that docs/spec/gate.md describes:
-    {why}. Nothing was changed.
+    This opinion about a registration was not accepted: {why}. Nothing was changed. Correct the
+    opinion and send it again; docs/spec/gate.md describes its form.
     """
 
 
 class BadPartner(Malformed):
     """
     A partner needs a name of 1 to 100 characters and an Ed25519 public key of 64 hexadecimal
-    digits. One of these is not valid. Nothing was changed.
+    digits. One of these is not valid, so nothing was changed. Check the name and the key, and try
+    again.
     """
 
 
 class PartnerAlreadyKnown(Refused):
     """
-    {name} already has the key {key} here, and each platform has one key. Nothing was changed. To
-    replace the key, remove it first: entrenous gate partner drop {key}
+    {name} already has the key {key} here, and each platform has one name and one key. Nothing was
+    changed. To change the name or the key, first remove the platform: entrenous gate partner drop
+    {key}. Then add it again.
     """
 
 
 class NoSuchPartner(NotFound):
     """
-    No platform with this key or name is known here. Nothing was changed. Ask the platform's
-    operator for the key, then add it: entrenous gate partner add
+    This gate has no partner platform with this key or name. Nothing was changed. To list the
+    partners: entrenous gate partner list. To become a partner of this gate, give your platform's
+    key to the operator of the gate, who adds it: entrenous gate partner add
     """
 
 
@@ -314,7 +317,7 @@ class NotEverybodyAdult(Refused):
 
 
 class ConsentNotGiven(Refused):
-    """You did not answer “yes”, so no fingerprint was sent and nothing was registered."""
+    """You did not answer “yes”, so this was not registered, and no fingerprint of it was sent."""
 
 
 class NoSuchProtection(NotFound):
@@ -326,16 +329,16 @@ class NoSuchProtection(NotFound):
 
 class RegistrationUnanswered(Unreachable):
     """
-    The platform at {url} did not answer, so it is not known whether this was registered. To find
-    out, run the same command again, which does not register it twice. To withdraw it: entrenous
-    unprotect {claim}
+    The platform at {url} gave no usable answer, so it is not known whether this was registered. To
+    find out, run the same command again, which does not register it twice. To withdraw it:
+    entrenous unprotect {claim}
     """
 
 
 class FileHasOnlySound(Refused):
     """
-    This file contains only sound, and you chose to leave sound out. Nothing was registered. To
-    register the sound, run the same command without --no-sound.
+    This file contains only sound, and you chose to leave sound out, so this file was not
+    registered. To register the sound, run the same command without --no-sound.
     """
 
 
@@ -347,5 +350,6 @@ class FilesNotOnDevice(Refused):
     """
     This device does not have the files of message {name}: either the message has not been opened
     here yet, or it can be opened only a limited number of times. Nothing was registered. If you
-    have one of its files, register that: entrenous protect FILE --gate URL
+    have not opened the message yet, open it first: entrenous open {name}. If you have one of its
+    files, register that: entrenous protect FILE --gate URL
     """

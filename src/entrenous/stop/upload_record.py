@@ -218,8 +218,10 @@ class Appeal:
 
 
 class NoSuchReview(NotFound):
-    """This gate has no upload with the case number {case}. Nothing was changed. Check the
-    number.
+    """
+    This gate has no upload with the case number {case}, or the secret that was sent with an appeal
+    does not belong to that number. Nothing was changed. Check the number and, for an appeal, the
+    secret that came with the decision.
     """
 
 
@@ -239,15 +241,16 @@ class NoView(NotFound):
 
 class UploadKeyMissing(UploadNotKept):
     """
-    The file of case {case} is encrypted with a key that this gate no longer has. Look at the
-    platform's own copy. If you still have the key, add it to the gate's key file.
+    The file of case {case} cannot be decrypted: either this gate no longer has the key, or the
+    stored file is damaged. Nothing was changed. Look at the platform's own copy. If you still have
+    the key, add it to the gate's key file.
     """
 
 
 class AlreadyDecided(Refused):
     """
-    Somebody has already decided case {case}: it is {state}. Nothing was changed. Continue with the
-    next case.
+    Case {case} no longer waits for a decision: it is {state}. Nothing was changed. Continue with
+    the next case.
     """
 
 
@@ -274,9 +277,9 @@ class UploadFileDiffers(Unproven):
 
 class BadReference(Malformed):
     """
-    A reference is the platform's own name for an upload, with at most {most} printable characters.
-    This one is not valid, so nothing was checked. Do not publish the upload; send it again with a
-    valid reference.
+    The reference of this upload is not valid, so nothing was checked. A reference is the platform's
+    own name for an upload, with at most {most} printable characters. Do not publish the upload;
+    send it again with a valid reference.
     """
 
 

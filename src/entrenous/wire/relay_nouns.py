@@ -62,7 +62,8 @@ class VaultUnlock:
 class LockExists(Refused):
     """
     The relay already helps to unlock this device, but with a token other than the one in this
-    request. The relay does not replace that token. Nothing was changed.
+    request. The relay does not replace that token. Nothing was changed. Tell the people who run the
+    relay.
     """
 
 
@@ -78,7 +79,8 @@ class Locked(Refused):
 class NoLock(NotFound):
     """
     The relay deleted this device's mailbox, and with it the secret that the relay needs to help
-    unlock this device. So this device can no longer be unlocked.
+    unlock this device. So this device can no longer be unlocked. Your other devices are not
+    affected. To link a new device, begin on one of them: entrenous device add
     """
 
 

@@ -89,7 +89,7 @@ def test_restore_does_not_revive_ended_messages(
                 courier.open_share(url, message.id, message.open, message.new_attempt())
         send_message(courier, url, 7)
     assert run(["relay", "restore", saved, "--data", restored], {}) == 3
-    assert "is not empty" in capsys.readouterr().err
+    assert "is not a new or empty folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [(), ("--with-shares",)])

@@ -181,7 +181,7 @@ def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        with new_relay_client() as web, pytest.raises(NotARelay, match="not an Entrenous relay"):
+        with new_relay_client() as web, pytest.raises(NotARelay, match="no Entrenous relay"):
             HttpCourier(web).post(url, SampleMessage().token, SampleMessage().new_envelope())
         process.kill()
 

@@ -121,7 +121,7 @@ def test_unwritable_folder_is_reported(relay_folder: Path) -> None:
         str(relay_folder),
     ]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (process.returncode, f"{relay_folder} cannot be used as a folder" in process.stderr) == (
+    assert (process.returncode, f"{relay_folder} cannot be used:" in process.stderr) == (
         3,
         True,
     )

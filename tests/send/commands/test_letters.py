@@ -203,7 +203,7 @@ def test_undelivered_copies_are_reported(cli: CommandLine) -> None:
         result = cli.run("ana", *SEND_TO_BEN, *both)
     assert (result.status, result.out) == (3, "")
     (message,) = cli.run_json("ana", "sent")["messages"]
-    assert f"The relay refused message {message['message']} for ben." in result.err
+    assert f"Message {message['message']} cannot be sent to ben." in result.err
     assert "Already on its way to: caro." in result.err
     states = {copy["to"]: copy["state"] for copy in message["copies"]}
     assert states == {"ben": "refused", "caro": "waiting"}

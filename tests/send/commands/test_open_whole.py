@@ -81,7 +81,7 @@ def test_unwritable_folder_or_full_disk_uses_up_no_opening(
     for out in ("/proc/x", "file", "file/x"):
         result = cli.run("ben", "open", name, "--export", "--out", out)
         assert (result.status, result.out) == (3, "")
-        assert "Nothing could be written" in result.err
+        assert "cannot be written to" in result.err
     with monkeypatch.context() as small:
         small.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=9999, free=9))
         result = cli.run("ben", "open", name, "--export", "--out", "new/ex")

@@ -220,7 +220,7 @@ def test_two_reviewers_confirm_with_their_tokens(
     done = json.loads(decide("ben", "confirm", "--json")[1])
     assert (done["state"], done["case"]) == ("confirmed", MATCHED_CASE)
     status, _, wrong = decide("ben", "release")
-    assert (status, "already decided" in wrong) == (3, True)
+    assert (status, "no longer waits" in wrong) == (3, True)
     said = gate_cli("audit", "show", "--data", data_folder, "--of", MATCHED_CASE)[1]
     assert [line.split(" ", 2)[2] for line in said.splitlines()] == [
         f"case confirmed first: {MATCHED_CASE} by=ana",
@@ -289,7 +289,7 @@ def test_decision_on_a_terminal_is_confirmed_first(
     status, _, wrong = gate_cli(
         "review", "--data", data_folder, "--decide", MATCHED_CASE, "confirm"
     )
-    assert (status, "already decided" in wrong, len(asked)) == (3, True, 2)
+    assert (status, "no longer waits" in wrong, len(asked)) == (3, True, 2)
     # With --json, the command asks for no confirmation.
     assert (
         gate_cli("review", "--data", data_folder, "--decide", UNREADABLE_CASE, "confirm", "--json")[

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 
 class NoFileChosen(Refused):
-    """No file was chosen. Go back, and choose a picture, a clip or a recording first."""
+    """
+    No file was chosen, so nothing was done. Choose the file that the page asks for, then try again.
+    """
 
 
 class NobodyNamed(Refused):

@@ -63,8 +63,10 @@ class ViewOnceMessage:
 
 class ShownAlready(Refused):
     """
-    This message has already been shown. A message that can be opened only once is not stored, so it
-    cannot be shown again. If you did not see it, ask the sender to send it again.
+    This message cannot be shown on this page any more: it was already shown, or the page was closed
+    or failed. A message that can be opened only once is not stored. If you did not see it, go back
+    to the conversation and try to open it again. If that does not work, ask the sender to send it
+    again.
     """
 
 

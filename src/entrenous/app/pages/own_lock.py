@@ -78,7 +78,10 @@ class NoSheetGiven(Refused):
 
 
 class NotThePassphrase(Refused):
-    """That is not this device's current passphrase. Nothing was changed."""
+    """
+    That is not this device's current passphrase. Nothing was changed. Check Caps Lock and the
+    keyboard's language, then try again.
+    """
 
 
 @dataclass(frozen=True, slots=True)

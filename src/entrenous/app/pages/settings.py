@@ -37,7 +37,10 @@ _LAST_PAGE_WAIT_S = 1.0  # seconds for the last page and its style sheet to reac
 
 
 class WordNotTyped(Refused):
-    """You did not type the word that the page asks for, so nothing was erased."""
+    """
+    You did not type the word that the page asks for, so nothing was erased. To erase, type exactly
+    that word.
+    """
 
 
 def routes() -> list[Route]:

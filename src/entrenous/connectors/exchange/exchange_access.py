@@ -57,7 +57,8 @@ def xml_response(root: str, *inside: str, **headers: str) -> Response:
 
 class ExchangeFault(EntrenousError):
     """
-    The hash exchange of this gate had an internal error. Nothing was changed. Try again later.
+    The hash exchange of this gate had an internal error, and may not have done what you asked. Send
+    the request again later.
     """
 
 

@@ -7,8 +7,9 @@ from entrenous.media.icc_profile import parse_profile, write_profile
 
 
 class NotACopy(Malformed):
-    """This file is not a picture, clip or sound in the form that Entrenous writes. It is damaged,
-    or contains other data as well. It was not opened.
+    """
+    This file is not a picture, clip or sound in the form that Entrenous writes. It is damaged, or
+    contains other data as well. It was not opened. Ask the person who sent it to send it again.
     """
 
 

@@ -41,8 +41,9 @@ CAPTURE_HOST_PAUSE_S: Final = 0.5  # seconds between two requests to one host
 
 
 class NotCapturable(Refused):
-    """Sighting {number} of case {name} is a chat, which cannot be captured from here. Keep a
-    screenshot of it instead: entrenous case add {name} FILE
+    """
+    Sighting {number} of case {name} is in a chat or another place without a web address, so it
+    cannot be captured from here. Keep a screenshot of it instead: entrenous case add {name} FILE
     """
 
 

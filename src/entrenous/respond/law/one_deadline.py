@@ -43,8 +43,8 @@ class NoSuchRoute(NotFound):
 
 class NoStartingEvent(Refused):
     """
-    None of the events that you gave starts a deadline. Say when the request was received or sent,
-    for example: --event received=2026-02-20T00:10:00+05:30
+    None of the events that you gave starts a deadline, so no deadline was calculated. Say when the
+    request was received or sent, for example: --event received=2026-02-20T00:10:00+05:30
     """
 
 

@@ -15,9 +15,9 @@ from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 class NotAPublicKey(Malformed):
     """
-    This is not a public key that a pack can be encrypted to. Ask the person who gets the pack for
-    their public key: either a key for the encryption program “age”, which begins with age1, or an
-    SSH key, which begins with ssh-ed25519 or ssh-rsa.
+    This is not a public key that a pack can be encrypted to, so no pack was made. Ask the person
+    who gets the pack for their public key: either a key for the encryption program “age”, which
+    begins with age1, or an SSH key, which begins with ssh-ed25519 or ssh-rsa.
     """
 
 
@@ -27,8 +27,9 @@ class PackIsEncrypted(Refused):
 
 class NotAPrivateKey(Malformed):
     """
-    This file contains no private key that can open a pack. A private key for the encryption program
-    “age” begins with AGE-SECRET-KEY-1; an SSH key must not be protected by a passphrase.
+    This file contains no private key that can open a pack, so nothing was opened. A private key for
+    the encryption program “age” begins with AGE-SECRET-KEY-1; an SSH key must not be protected by a
+    passphrase.
     """
 
 

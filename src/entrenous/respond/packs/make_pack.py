@@ -39,15 +39,17 @@ class NothingToPack(Refused):
 
 class LettersNotChosen(Refused):
     """
-    Case {name} has several letters, and a platform needs only the letters addressed to it. Give the
-    numbers of those: entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
+    Case {name} has several letters, and a platform needs only the letters addressed to it, so no
+    pack was made. Give the numbers of those: entrenous evidence pack {name} --for platform --notice
+    NUMBER --out DIR
     """
 
 
 class PackTooLarge(Refused):
     """
     The evidence of case {name} is {size_mb} MB, which is more than the {limit_mb} MB that a pack
-    can hold. Export the largest items one by one: entrenous evidence export {name} NUMBER --out DIR
+    can hold, so no pack was made. Export the largest items one by one instead: entrenous evidence
+    export {name} NUMBER --out DIR
     """
 
 

@@ -25,8 +25,9 @@ from entrenous.wire.text import url_leads_to_this_machine
 
 class SiteDidNotAnswer(Unreachable):
     """
-    The page could not be fetched: {why}. Nothing was stored. The address may be wrong, or the site
-    may be down or may block programs. Try again later.
+    The page could not be fetched: {why}. Nothing was stored. If the reason names a proxy, set up
+    the proxy first. Otherwise the address may be wrong, or the site may be down or may block
+    programs: check the address, then try again later.
     """
 
 

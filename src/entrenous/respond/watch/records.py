@@ -30,8 +30,9 @@ class WatchingNotAgreed(Refused):
 
 class NotWatchable(Refused):
     """
-    Sighting {number} of case {name} is a chat, and only web addresses can be watched from here. To
-    see whether the picture is still there, open the chat yourself.
+    Sighting {number} of case {name} is in a chat or another place without a web address, and only
+    web addresses can be watched from here. To see whether the picture is still there, look there
+    yourself.
     """
 
 

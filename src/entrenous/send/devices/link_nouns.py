@@ -119,8 +119,8 @@ class BadLink(Malformed):
 class LinkEnded(Refused):
     """
     Linking has ended: either more than ten minutes passed, or the link code was already used, or a
-    message arrived out of order. Nothing was linked. To start again, run this on the device that
-    was set up first: entrenous device add
+    message arrived out of order. Nothing was linked. To start again, run this on a device that you
+    already use: entrenous device add
     """
 
 
@@ -168,10 +168,12 @@ class LinkPicturesDifferOnNewDevice(Unproven):
 
 class LinkNotCompleted(LinkEnded):
     """
-    Linking has ended, and this device was not linked. Either your other device stopped it, or more
-    than ten minutes passed, or the link code was already used, or a message arrived out of order.
-    If this device is already in the list on your other device, remove it there: entrenous device
-    revoke NAME. To start again, run this on your other device: entrenous device add
+    Linking has ended, and this device was not linked. Either your other device stopped the linking,
+    or more than ten minutes passed, or the link code was already used, or a message was invalid or
+    arrived out of order. If nobody stopped it, the ten minutes were not over and the code was new,
+    somebody may be intercepting the connection. If this device is already in the list on your other
+    device, remove it there: entrenous device revoke NAME. To start again, run this on your other
+    device: entrenous device add
     """
 
 
@@ -184,8 +186,8 @@ class LinkNotProven(Unproven):
 
 class LinkStoppedHere(LinkEnded):
     """
-    You stopped this linking, so nothing was linked. To start again, run this on the device that was
-    set up first: entrenous device add
+    You stopped this linking, so nothing was linked. To start again, run this on a device that you
+    already use: entrenous device add
     """
 
 

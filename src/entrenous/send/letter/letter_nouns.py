@@ -331,7 +331,10 @@ class BadReaction(Refused):
 
 
 class NobodyToReactTo(NotFound):
-    """Nobody who has message {name} is still in your contacts, so the reaction was not sent."""
+    """
+    Nobody who has message {name} is still in your contacts, so the reaction was not sent. To react,
+    first add one of them again, with a new link from them.
+    """
 
 
 class NeedsUpdate(Malformed):

@@ -123,18 +123,18 @@ class MessageNotSentYet(WaitsInOutbox):
 
 class RefusedForSome(Refused):
     """
-    The relay refused message {name} for {refused}. {why} Entrenous will not try again for
-    {refused}. Already on its way to: {has}. Still waiting on this device for: {waits}. Once the
-    problem is solved, send the message again to {refused} alone. To take back the copies on their
-    way: entrenous recall {name}
+    Message {name} cannot be sent to {refused}. {why} Entrenous will not try again for {refused}.
+    Already on its way to: {has}. Still waiting on this device for: {waits}. Once the problem is
+    solved, send the message again to {refused} alone. To take back any copies on their way:
+    entrenous recall {name}
     """
 
 
 class CopyRefused(Refused):
     """
-    The copy of message {name} for {to} waited on this device, and now the relay of {to} has refused
-    the copy. {why} Entrenous will not try again. Once the problem is solved, send the message again
-    to {to}. To see the state of the message: entrenous sent
+    The copy of message {name} for {to} waited on this device, and now it cannot be sent. {why}
+    Entrenous will not try again. Once the problem is solved, send the message again to {to}. To see
+    the state of the message: entrenous sent
     """
 
 
@@ -188,9 +188,9 @@ class ConfirmedNameNotRecipient(Refused):
 
 class RecallIncomplete(Unreachable):
     """
-    Message {name} has not been taken back from everybody yet: {who} can still open it. {why}
-    Entrenous tries again with each command that fetches messages. To try again now, type the same
-    command again.
+    It is not confirmed yet that message {name} has been taken back from everybody: {who} may still
+    be able to open it. {why} Entrenous tries again with each command that fetches messages. To try
+    again now, type the same command again.
     """
 
 
@@ -221,7 +221,10 @@ ItemT = TypeVar("ItemT")
 
 
 class NoSuchDraft(NotFound):
-    """This message has already been sent or discarded. Nothing was changed. Write a new one."""
+    """
+    This message, or this file of it, is no longer among your drafts: it was sent, discarded or
+    removed. Nothing was changed. Before you write it again, look at the messages that you sent.
+    """
 
 
 @dataclass(frozen=True, slots=True)

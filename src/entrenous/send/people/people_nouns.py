@@ -169,8 +169,9 @@ class CodeOfOwnDevice(Refused):
 
 class NoCodeInPicture(Malformed):
     """
-    No code was found in this picture. Nothing was changed. Photograph the code again: straight,
-    sharp, and with the light frame around it.
+    No code for comparing keys was found in this picture. Nothing was changed. Photograph the code
+    that is shown for comparing keys (not an invite) again: straight, sharp, and with the light
+    frame around it.
     """
 
 

@@ -167,7 +167,7 @@ _HEADER_ENDING_BYTES: Final = frozenset(b"\r\n\0")
 
 class Unreadable(Malformed):
     """
-    It is not clear which files this form contains, so the upload waits for review. Nothing was
+    It is not clear which files this form contains, so the upload was not checked. Nothing was
     published. Send the files again as ordinary multipart/form-data.
     """
 
@@ -314,8 +314,9 @@ _HEADERS_ALLOWED_ONCE: Final = (_ENCODING_HEADER, "Content-Type")
 
 class NotAMail(Malformed):
     """
-    This is not a mail message: it has no header lines, or its parts cannot be separated. Nothing
-    was sent to the gate. Provide the whole message as it was received, with its headers.
+    This cannot be read as a mail message: it has no header lines, its parts cannot be separated, or
+    it has too many parts. Nothing was sent to the gate. Provide the whole message as it was
+    received, with its headers. If it has very many parts, check its files one by one.
     """
 
 

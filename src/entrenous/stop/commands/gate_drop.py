@@ -134,8 +134,9 @@ class OtherFileSystem(Unreachable):
 
 class FileNotMoved(Unreachable):
     """
-    {path} could not be moved to {folder}, and is still where it was. Make sure that no program
-    reads the file there, and move it yourself.
+    {path} could not be moved to {folder}, and is still where it was; a copy may be in {folder}
+    already. Check the permissions of both folders and look into {folder}. Then move the file
+    yourself, or delete it from its old place if the copy is there.
     """
 
 

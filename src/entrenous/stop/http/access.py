@@ -90,13 +90,18 @@ class GateAccess:
 
 
 class BadPublishes(Malformed):
-    """The header Entrenous-Publishes must be "held" or "all", or absent. Nothing was checked."""
+    """
+    The header Entrenous-Publishes must be "held" or "all", or absent. Nothing was checked. Correct
+    the header and send the upload again.
+    """
 
 
 class WrongToken(Unproven):
     """
-    This request needs a valid token in the header "Authorization: Bearer ...". Nothing was changed.
-    The tokens are in the gate's data folder, in files whose names end with .token.
+    This request needs a valid token or secret in the header "Authorization: Bearer ...". Nothing
+    was changed. The gate's own tokens are in its data folder, in files whose names end with .token.
+    A reviewer gets a token from the operator. An appeal needs the secret that came with the
+    decision. A registration's token is only on the device that made the registration.
     """
 
 

@@ -138,7 +138,10 @@ _LOG: Final = logging.getLogger("entrenous.gate")
 
 
 class GateFault(EntrenousError):
-    """The gate had an internal error. Nothing was published. Try again later."""
+    """
+    The gate had an internal error, and may not have done what you asked. It published nothing. Try
+    again later.
+    """
 
 
 def make_error_handler(access: GateAccess) -> Callable[[Request, Exception], Response]:

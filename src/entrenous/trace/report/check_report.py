@@ -258,7 +258,7 @@ def check_report(
     evidence = examine_found_picture(read_picture(files.untrusted_leak), original)
     if evidence is None:
         raise _difference_error(
-            "how the found file matches the original", "that it does", "not found"
+            "how the found file matches the original", "it matches", "it does not"
         )
     exact = not program_differences
     _require_same_evidence(report.examined, evidence.figures, original, exact=exact)

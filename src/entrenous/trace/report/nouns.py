@@ -110,9 +110,10 @@ class NewerReport(Malformed):
 
 class ReportCheckFailed(Unproven):
     """
-    This report is not valid: {what} differs. The report says {said}; the check found {found}.
-    Either the report was changed after it was made, or these are not the files that it is about.
-    Ask whoever sent the report for the unchanged report and for the files that belong to it.
+    This report is not valid: {what} differs. In the report: {said}. In the check: {found}. Either
+    the report was wrong when it was made, or it was changed afterwards, or these are not the files
+    that it is about. Ask whoever sent the report for the unchanged report and for the files that
+    belong to it. If the check fails again, do not rely on the report.
     """
 
 
@@ -133,8 +134,8 @@ class NothingToDisclose(NotFound):
 
 class OnlyPictureTracesDisclosed(NotFound):
     """
-    Trace {number} is about a clip or a sound, but only the marks of pictures can be disclosed in a
-    report. Nothing was written.
+    Trace {number} is about a clip, a still from a clip, or a sound, but only the marks of pictures
+    that were sent as pictures can be disclosed in a report. Nothing was written.
     """
 
 

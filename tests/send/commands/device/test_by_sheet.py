@@ -64,7 +64,7 @@ def test_revocation_fails_while_the_relay_is_unreachable(cli: RelayCommandLine) 
     silent = cli.run_elsewhere(
         *cli.revoke_by_sheet_command, status=EXIT_STATUS_BY_FAMILY["unreachable"]
     )
-    assert "The lost device is not revoked yet." in silent
+    assert "It is not confirmed yet that the lost device is revoked." in silent
 
 
 def test_unknown_mailbox_is_not_reported_as_revoked(cli: RelayCommandLine) -> None:
