@@ -86,7 +86,7 @@ def test_drop_with_an_unusable_quarantine_changes_nothing(
     file = write_picture(tmp_path, "a.jpg")
     status, output, hint = run_drop(str(file), "--quarantine", str(token_path / "kept"))
     assert (status, output, file.exists()) == (6, "", True)
-    assert "Nothing was changed" in hint
+    assert "Nothing was stored there" in hint
 
 
 def test_drop_refuses_a_quarantine_on_another_file_system(
