@@ -172,7 +172,7 @@ def _make_sheet(devices: TwoDevices) -> str:
     old.wait_for_page("Your devices")
     page.get_by_text("To add or remove devices, this device needs your recovery sheet.").wait_for()
     page.goto(address)
-    page.get_by_text("can no longer be shown").wait_for()
+    page.get_by_text("page cannot be shown").wait_for()
     kept = [file for file in (devices.folder / "old").rglob("*") if file.is_file()]
     assert all("".join(text.split())[30:60].encode() not in file.read_bytes() for file in kept)
     return text

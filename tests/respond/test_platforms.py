@@ -126,7 +126,7 @@ def test_at_least_forty_platforms_have_a_source_a_verifier_and_a_first_step() ->
 
 
 def test_error_for_an_unknown_id_says_how_to_list_platforms() -> None:
-    with pytest.raises(NoSuchPlatform, match=r"entrenous case\s+platform"):
+    with pytest.raises(NoSuchPlatform, match=r"entrenous\s+case\s+platform"):
         platform_by_id("no-such-platform")
 
 

@@ -49,8 +49,9 @@ _FAULT_MESSAGE: Final = translatable(
 
 class ResultGone(NotFound):
     """
-    This page can no longer be shown: either the app was locked in the meantime, or what the page is
-    about was erased. Nothing was changed now. Start again from the first page.
+    This page cannot be shown: the app may have been locked in the meantime, or what the page is
+    about was erased or is not ready yet. Opening the page changed nothing, and what you did before
+    still counts. Start again from the first page.
     """
 
 

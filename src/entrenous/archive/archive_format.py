@@ -105,8 +105,9 @@ class ArchiveNotFound(NotFound):
     """
     {path} does not contain a complete archive. An archive is a folder with the files
     archive.tar.age and archive.key.age; if the export was interrupted, the second file is missing.
-    Nothing was changed. Make an archive on the device that has your messages and cases: entrenous
-    archive export --out DIR
+    Nothing was changed. Check the path. If your browser saved the archive as one file, unpack the
+    file and give the folder. If you have no complete archive, make one on the device that has your
+    messages and cases: entrenous archive export --out DIR
     """
 
 

@@ -438,9 +438,9 @@ class UnsupportedSoundCodec(NoSoundFound):
 
 class DamagedSound(Malformed):
     """
-    Entrenous could not read this sound: the file is broken, or reading it took too much time or
-    memory. Nothing was changed or sent. Open the sound in another program, save it again and use
-    the new file.
+    Entrenous could not read this sound: the file is broken, or contains a video as well, or reading
+    it took too much time or memory. Nothing was changed or sent. Open the file in another program,
+    save it as M4A, or as MP4 if it has a video, and use the new file.
     """
 
 

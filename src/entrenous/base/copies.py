@@ -161,7 +161,7 @@ class BadLabel(Refused):
     """
     {where} is not a valid name. A name has 1 to {limit} characters; control characters, such as
     Escape, a tab or characters that change the writing direction, are not allowed. Nothing was
-    marked.
+    marked. Correct the name, then try again.
     """
 
 

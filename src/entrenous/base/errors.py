@@ -109,10 +109,11 @@ class NoPrekeys(NotFound):
 
 class WrongToken(Unproven):
     """
-    The relay did not accept the token for this mailbox. The invite may have expired or been used
-    up, or the owner of the mailbox no longer accepts messages from you. If you have just added each
-    other, ask the person to run this command, and then run it yourself: entrenous inbox. Otherwise
-    ask the person for a new invite.
+    The relay did not accept this device's token, so it did not do what was asked. Nothing on this
+    device was lost. If you were writing to somebody, the invite may have expired or been used up,
+    or the person no longer accepts messages from you. If you have just added each other, ask the
+    person to run this command, and then run it yourself: entrenous inbox. Otherwise ask the person
+    for a new invite. If you were not writing to anybody, tell the people who run the relay.
     """
 
 
@@ -124,8 +125,9 @@ class Refused(EntrenousError):
 
 class IdInUse(Refused):
     """
-    The relay already uses this identifier (of a message, a file or a mailbox) for different data,
-    so it stored nothing new. Repeat what you did, for example send the message again.
+    The relay already has different data under the identifier that this device chose for a message,
+    a file or a mailbox, so it stored nothing new. Do it again, for example send the message again:
+    this device then chooses a new identifier.
     """
 
 
@@ -160,16 +162,17 @@ class TooLarge(Refused):
 
 class TooMany(Refused):
     """
-    The relay is receiving too many requests right now. Nothing was lost. Try again in
-    {retry_after_s} seconds.
+    The relay does not accept this request right now: there are too many requests, or the same file
+    is already being uploaded. Nothing was lost. Try again in {retry_after_s} seconds.
     """
 
 
 class MailboxFull(TooMany):
     """
-    The mailbox of the person you are writing to is full, so the relay stored nothing more. Nothing
-    was lost. Ask the person to open Entrenous and open the messages that are waiting there. Then
-    send your message again.
+    The relay has no room for more in the mailbox of the person you are writing to, or for more
+    copies of this message, so it stored nothing more. Nothing was lost. Ask the person to open
+    Entrenous and open the messages that are waiting there. Then send your message again. If you are
+    sending to very many devices, send to fewer at once.
     """
 
 
@@ -300,16 +303,16 @@ class NotEncrypted(Refused):
 
 class TooFarAhead(Refused):
     """
-    A relay stores a message for at most {limit_days} days. Nothing was stored. Choose fewer days:
-    --days {limit_days}
+    You asked for a longer time than this relay allows: it stores a message for at most {limit_days}
+    days. Nothing was stored. Choose fewer days: --days {limit_days}
     """
 
 
 class ClocksDiffer(Refused):
     """
     This device's clock {differs} that of the relay at {host}, so the relay did not accept the
-    request. Check the date, the time and the time zone of this device: it shows {now}. If they are
-    right, tell the people who run the relay.
+    request. Nothing was lost. Check the date, the time and the time zone of this device: it shows
+    {now}. Then try again. If they are right already, tell the people who run the relay.
     """
 
 
@@ -324,8 +327,10 @@ class PostponedUntilClockIsRight(ClocksDiffer):
 
 
 class WaitedTooLong(Refused):
-    """A message waited on this device until it expired, so it will not be sent. If it is still
-    needed, write it again.
+    """
+    A message waited on this device until it expired, so it will not be sent to those who have not
+    received it yet. To see which message it was: entrenous sent. If it is still needed, write it
+    again.
     """
 
 

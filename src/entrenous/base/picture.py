@@ -226,9 +226,9 @@ class PictureDecodingFailed(Malformed):
 
 class DecoderDidNotStart(Unreachable):
     """
-    The part of Entrenous that opens files did not start, so this file was not opened. Your computer
-    may be short of memory: close other programs and try again. If that does not help, reinstall
-    Entrenous.
+    The part of Entrenous that opens files did not start, so this file was not opened. Nothing was
+    changed or sent. Your computer may be short of memory: close other programs and try again. If
+    that does not help, reinstall Entrenous.
     """
 
 

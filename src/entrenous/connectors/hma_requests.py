@@ -53,7 +53,10 @@ class NoPhoto(Malformed):
 
 
 class NoSuchContent(NotFound):
-    """That bank has no entry (called "content" in HMA) with this number. Nothing was changed."""
+    """
+    That bank has no entry (called "content" in HMA) with this number; another request may have
+    removed it. To see which numbers exist, list the contents of the bank.
+    """
 
 
 class BankAlreadyExists(Refused):

@@ -48,14 +48,15 @@ _CONNECTION_LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4
 class UpstreamUnreachable(Unreachable):
     """
     The server behind this proxy did not answer, or the connection to it broke. It may have
-    processed the request. Check before you try again.
+    processed the request all the same, so before you try again, check on the site whether what you
+    sent is already there.
     """
 
 
 class UpstreamSlow(Unreachable):
     """
-    The server behind this proxy took too long to answer. It may have processed the request. Check
-    before you try again.
+    The server behind this proxy took too long to answer. It may have processed the request all the
+    same, so before you try again, check on the site whether what you sent is already there.
     """
 
 

@@ -20,7 +20,10 @@ from entrenous.base.errors import Unreachable
 
 
 class ServerDidNotStart(Unreachable):
-    """The {what} of the demonstration did not start. For the reason, {why}."""
+    """
+    The {what} of the demonstration did not start. Your own files and messages are not affected. For
+    the reason, {why}. Then run the demonstration again.
+    """
 
 
 class StepFailed(Unreachable):

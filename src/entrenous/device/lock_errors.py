@@ -7,8 +7,8 @@ from entrenous.wire.relay_nouns import Locked
 
 class NotLockedAtRelay(Refused):
     """
-    This device was set up without a relay, so it always unlocks without one and needs no permission
-    to unlock offline. Nothing was changed.
+    No relay takes part in unlocking this device at the moment, so it unlocks without one and needs
+    no permission to unlock offline. Nothing was changed.
     """
 
 

@@ -242,9 +242,9 @@ class NoDeviceToRevokeFrom(NotFound):
     """
     There is no Entrenous device in {home}. The names of your devices are stored only on your
     devices, so {name} cannot be found from here. Nothing was changed. Run the command on another
-    device of yours. If {name} was your only device, use its recovery sheet, on any machine:
-    entrenous device revoke --lost --recovery FILE. That revokes the device on which the sheet was
-    written; the name {name} is not checked.
+    device of yours. If {name} was your only device, use its recovery sheet, on any machine. The
+    sheet alone decides which device is revoked, so first make sure that it is the sheet of {name}:
+    entrenous device revoke --lost --recovery FILE
     """
 
 

@@ -55,8 +55,9 @@ class CustodyLink:
 
 class ChainBroken(Unproven):
     """
-    The record of who handled case {name} is not valid from entry {number} on: {why}. Make no
-    changes. Copy the device's folder, and show the copy to somebody you trust.
+    The record of who handled case {name} is not valid from entry {number} on: {why}. Somebody
+    changed it, or it is damaged, so from there on it proves nothing. Change nothing in this case.
+    Copy the device's folder, and show the copy to somebody you trust.
     """
 
 

@@ -51,16 +51,17 @@ class NothingToStamp(Refused):
 
 class ItemDiffersFromStamp(Unproven):
     """
-    Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the case
-    says {recorded}. Somebody changed the case afterwards. Make no changes. Copy the device's
-    folder, and show the copy to somebody you trust.
+    Item {number} of case {name} does not match its time stamp. In the stamp: {stamped}. In the
+    case: {recorded}. Somebody changed the case after it was stamped. Do not change anything more in
+    it. Copy the device's folder, and show the copy to somebody you trust.
     """
 
 
 class AuthorityUnreachable(Unreachable):
     """
     The stamp authority at {url} did not answer. Your evidence is still stored, but has no new
-    stamp. Try again soon: a stamp proves only that the evidence existed when it was stamped.
+    stamp. Check the address, then try again soon: a stamp proves only that the evidence existed
+    when it was stamped.
     """
 
 

@@ -16,7 +16,7 @@ from entrenous.base.language import translatable, translated
 
 class BadTable(Malformed):
     """
-    The table {table} that came with Entrenous is damaged at {entry}, so it was not used. Your own
+    The table {table} that came with Entrenous is damaged ({entry}), so it was not used. Your own
     data is not affected. Install Entrenous again.
     """
 

@@ -306,8 +306,9 @@ class NoSuchCase(NotFound):
 
 
 class NoSuchCaseEntry(NotFound):
-    """Case {name} has no {what} number {number}. To see what it contains: entrenous case show
-    {name}
+    """
+    Case {name} has no {what} number {number}. Nothing was changed. To see what the case contains:
+    entrenous case show {name}
     """
 
 

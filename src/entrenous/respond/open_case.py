@@ -43,9 +43,9 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 class TooLargeToKeep(Refused):
     """
-    This file, or the saved page with its files, is {size_mb} MB or larger, but one item of a case
-    can be at most {limit_mb} MB. Nothing was stored. Save a shorter or smaller version and add
-    that.
+    This file, or the saved page with its files, is larger than {limit_mb} MB, the most that one
+    item of a case can have (at least {size_mb} MB were read). Nothing was stored. Save a shorter or
+    smaller version, and add that.
     """
 
 
@@ -59,9 +59,9 @@ class TooManySavedFiles(Refused):
 class NoConsent(Refused):
     """
     You can act for somebody else only if they have agreed to it. No consent was given here, so
-    nothing was stored. Ask them first, and explain what you would do. Then run the command again
-    with --consent - and write in your own words who agreed, how, and to what. If you cannot ask
-    them now, you can still see who helps: entrenous help
+    nothing was stored. Ask them first, and explain what you would do. Then try again, and write in
+    your own words who agreed, how, and to what (at the command line: --consent -). If you cannot
+    ask them now, you can still see who helps: entrenous help
     """
 
 

@@ -23,8 +23,10 @@ from entrenous.respond.fact_tables import BadTable, fact_cautions, read_table, s
 
 
 class NoSuchPlatform(NotFound):
-    """There is no record of a platform called {name}. To list the platforms: entrenous case
-    platform
+    """
+    {name} cannot be used here: either there is no record of a platform of that name, or --look-up
+    needs a web address instead of a name. Nothing was looked up. To list the platforms: entrenous
+    case platform
     """
 
 

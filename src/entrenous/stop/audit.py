@@ -97,8 +97,8 @@ class AuditRow:
 
 class BadHead(Malformed):
     """
-    This is not the head of an audit log. A head is a number and 64 hexadecimal digits, such as
-    12:ab34..., as printed by: entrenous gate audit verify
+    This is not the head of an audit log, so nothing was checked. A head is a number and 64
+    hexadecimal digits, such as 12:ab34..., as printed by: entrenous gate audit verify
     """
 
 
@@ -121,9 +121,10 @@ def check_chain(rows: Iterable[AuditRow], start: AuditHead = AuditHead()) -> Aud
 
 class AuditLogChanged(Unproven):
     """
-    The gate's log cannot be trusted from row {number} on: something other than the gate changed,
-    deleted, moved or added a row there. This check changed nothing. Keep a copy of the database as
-    it is, and compare it with your backups.
+    The gate's log cannot be trusted from row {number} on: either something other than the gate
+    changed, deleted, moved or added a row there, or the head that you gave is not from this log.
+    This check changed nothing. First check that head. If it is right, keep a copy of the database
+    as it is, and compare it with your backups.
     """
 
 

@@ -243,7 +243,10 @@ class TimeNotReached(Unreachable):
 
 
 class TooManyRequests(Unreachable):
-    """You sent too many requests. Nothing was lost. Ask again in {seconds} s."""
+    """
+    You sent too many requests, so this one was not processed. Nothing was changed. Send it again in
+    {seconds} s.
+    """
 
 
 class TooLong(Malformed):

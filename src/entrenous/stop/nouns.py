@@ -147,8 +147,9 @@ class OlderBank(Refused):
 
 class BankUnreachable(Unreachable):
     """
-    The platform's database does not answer, or reports an error: {why}. Nothing was accepted. Try
-    again shortly. If this goes on, the people who run the platform have to check the database.
+    The platform's database does not answer, or reports an error: {why}. What you asked for may not
+    have been done. Try again shortly. If this goes on, the people who run the platform have to
+    check the database.
     """
 
 
@@ -350,18 +351,18 @@ class BadGateSettings(Malformed):
 class UnreadableGateSettings(BadGateSettings):
     """
     The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct the
-    file, or change its owner to the account that runs the gate.
+    file. If the account that runs the gate is not allowed to read it, make that account its owner.
     """
 
 
 class UnknownGateSetting(BadGateSettings):
     """
     In {file}, {name} is not a gate setting. Nothing was started or changed, because the gate would
-    otherwise ignore a misspelled setting. The settings are: database, claims_per_hour,
-    claims_of_all, held_per_hash, look_back_days, slow_looks, second_look_hashes, index_shards,
-    fetch_minutes, tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
-    refused_per_account, confirmers, page, page_after_hours, slow_look_processes, free_mb_min,
-    held_key and shadow.
+    otherwise ignore a misspelled setting. Correct the name, or delete the line. The settings are:
+    database, claims_per_hour, claims_of_all, held_per_hash, look_back_days, slow_looks,
+    second_look_hashes, index_shards, fetch_minutes, tls_cert, tls_key, trusted_proxies, appeal_url,
+    uploads_per_account, refused_per_account, confirmers, page, page_after_hours,
+    slow_look_processes, free_mb_min, held_key and shadow.
     """
 
 

@@ -387,7 +387,7 @@ def test_too_large_bodies_and_invalid_expiry_times_are_refused(testbed: RelayTes
     with pytest.raises(Expired):
         courier.post(url, post.token, replace(post.new_envelope(), expires_at=NOON))
     late = replace(post.new_envelope(), expires_at=NOON + timedelta(days=31))
-    with pytest.raises(TooFarAhead, match="30 days"):
+    with pytest.raises(TooFarAhead, match=r"30\sdays"):
         courier.post(url, post.token, late)
     assert BLOB_BYTES_MAX == 4 * 1024**3
 

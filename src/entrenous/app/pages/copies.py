@@ -14,6 +14,7 @@ from starlette.routing import Route
 from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.jobs import ReportProgress
 from entrenous.app.web import (
+    ResultGone,
     download_response,
     job_result,
     language_of,
@@ -110,6 +111,6 @@ async def serve_copy(request: Request) -> Response:
     """Serve one copy as a download under a neutral name."""
     made, number = job_result(request, MadeCopies), request.path_params["number"]
     if not 0 < number <= len(made.copies):
-        raise NoFileChosen
+        raise ResultGone
     copy = made.copies[number - 1]
     return download_response(request, copy.data, f"{made.message}-{number}{copy.suffix}")

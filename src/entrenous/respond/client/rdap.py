@@ -49,8 +49,9 @@ from entrenous.wire.text import url_leads_to_this_machine
 
 class RdapFailed(Unreachable):
     """
-    {server} gave no information about {asked} ({why}). You can look {asked} up at
-    https://lookup.icann.org, and paste what it shows: entrenous case platform URL --pasted -
+    {server} was asked who runs {asked}, but gave no answer that can be used ({why}). Nothing was
+    changed. Look {asked} up at https://lookup.icann.org, and paste what it shows: entrenous case
+    platform URL --pasted -
     """
 
 

@@ -23,7 +23,7 @@ Place = NewType("Place", str)  # a code of ISO 3166 such as "DE" or "US-CA", "EU
 
 class UnknownPlace(Refused):
     """
-    {place} is not a place that Entrenous knows, so nothing was done. Give a country's name in any
+    {place} is not a place that Entrenous knows, so it was not used. Give a country's name in any
     language, or its two-letter code, and name the state if laws differ between states. Examples:
     Germany, DE, US-CA, Ontario.
     """
@@ -31,14 +31,14 @@ class UnknownPlace(Refused):
 
 class MisspelledPlace(UnknownPlace):
     """
-    {place} is not a place that Entrenous knows, so nothing was done. Did you mean {closest}? Type
+    {place} is not a place that Entrenous knows, so it was not used. Did you mean {closest}? Type
     the name, or the code that is shown in brackets.
     """
 
 
 class AmbiguousPlace(UnknownPlace):
     """
-    {place} may mean more than one place, so nothing was done. Which one is it: {choices}? Type the
+    {place} may mean more than one place, so it was not used. Which one is it: {choices}? Type the
     code that is shown in brackets.
     """
 

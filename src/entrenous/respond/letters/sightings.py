@@ -51,10 +51,10 @@ class OnlyInChats(Refused):
 
 class NoAddressee(Refused):
     """
-    Nothing was drafted: this letter goes to a person, and case {name} does not say who that is. Add
-    the account that posted the picture, and type it when Entrenous asks for it: entrenous case add
-    {name} --chat TEXT --handle -. If you do not know who it was, the police may be able to find
-    out. To see the routes that are possible: entrenous law routes {name}
+    Nothing was drafted: this letter goes to a person, and case {name} does not say who that is. If
+    you do not know who it was, the police may be able to find out. To see the routes that are
+    possible: entrenous law routes {name}. If you know the account that posted the picture, add it,
+    and type its name when Entrenous asks for it: entrenous case add {name} --chat TEXT --handle -
     """
 
 

@@ -47,9 +47,9 @@ class LettersNotChosen(Refused):
 
 class PackTooLarge(Refused):
     """
-    The evidence of case {name} is {size_mb} MB, which is more than the {limit_mb} MB that a pack
-    can hold, so no pack was made. Export the largest items one by one instead: entrenous evidence
-    export {name} NUMBER --out DIR
+    The evidence of case {name} is larger than the {limit_mb} MB that a pack can hold (it is about
+    {size_mb} MB), so no pack was made. Export the largest items one by one instead: entrenous
+    evidence export {name} NUMBER --out DIR
     """
 
 

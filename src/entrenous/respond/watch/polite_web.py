@@ -40,8 +40,9 @@ class RobotsForbid(Refused):
 
 class NotOnTheWeb(Refused):
     """
-    This address is not on the public web, or leads to an address that is not, such as a device in
-    your own network. Nothing was fetched. Check the address.
+    This is not an address on the public web, or it leads into a private network, for example to a
+    device in your own network. Nothing was fetched. Check the address: it has to begin with
+    https:// or http://.
     """
 
 

@@ -170,10 +170,10 @@ class LinkNotCompleted(LinkEnded):
     """
     Linking has ended, and this device was not linked. Either your other device stopped the linking,
     or more than ten minutes passed, or the link code was already used, or a message was invalid or
-    arrived out of order. If nobody stopped it, the ten minutes were not over and the code was new,
-    somebody may be intercepting the connection. If this device is already in the list on your other
-    device, remove it there: entrenous device revoke NAME. To start again, run this on your other
-    device: entrenous device add
+    arrived out of order. If you know that it was none of the first three, somebody may be
+    intercepting the connection. If this device is already in the list on your other device, remove
+    it there: entrenous device revoke NAME. To start again, run this on your other device: entrenous
+    device add
     """
 
 
@@ -205,7 +205,8 @@ class StoppedAfterGrant(EntrenousError):
 class StoppedAfterLinking(EntrenousError):
     """
     Stopped, but this device is already on your list of devices and stays there. To continue
-    linking, run here: entrenous inbox
+    linking, run here: entrenous inbox. If you do not want to use this device, run this on your
+    other device: entrenous device revoke NAME
     """
 
     family = "interrupted"

@@ -295,7 +295,8 @@ class OpenedContent:
 class BadContent(Malformed):
     """
     The message was decrypted, but its content is damaged or in a format that this version of
-    Entrenous cannot read. No part of it is shown. Ask the sender to send the message again.
+    Entrenous cannot read. No part of it is shown. Update Entrenous: {update}. Then ask the sender
+    to send the message again.
     """
 
 
@@ -325,22 +326,25 @@ def is_valid_reaction(text: str) -> bool:
 
 class BadReaction(Refused):
     """
-    A reaction is one or two characters without spaces, at most {limit} bytes. Nothing was sent. To
-    say more: entrenous send --text - --reply MESSAGE
+    This reaction is too long, or contains a space or an invisible character. Nothing was sent. A
+    reaction is one emoji or a very short word, at most {limit} bytes. To say more: entrenous send
+    --text - --reply MESSAGE
     """
 
 
 class NobodyToReactTo(NotFound):
     """
-    Nobody who has message {name} is still in your contacts, so the reaction was not sent. To react,
-    first add one of them again, with a new link from them.
+    There is nobody to whom this device can send a reaction to message {name}, so the reaction was
+    not sent. The people who have the message are no longer in your contacts, or you blocked them,
+    or there are contradictory lists of their devices. To see your contacts: entrenous person list
     """
 
 
 class NeedsUpdate(Malformed):
     """
-    A message arrived that this version of Entrenous cannot read, so it was discarded. Ask the
-    person who wrote to you to send it again once you have updated Entrenous: {update}
+    At least one message arrived that this version of Entrenous cannot read, so it was discarded.
+    Update Entrenous: {update}. Then, if you are expecting a message, ask the person who wrote it to
+    send it again.
     """
 
 

@@ -91,8 +91,8 @@ class RecipientWarning:
 
 class CannotOpenOwnMessage(Refused):
     """
-    You sent message {name} yourself, so there is nothing to open here. To see whether it was
-    opened: entrenous sent. To take it back: entrenous recall {name}
+    You sent message {name} yourself, so it is not in your inbox. Nothing was changed. To see
+    whether it was opened: entrenous sent. To take it back: entrenous recall {name}
     """
 
 

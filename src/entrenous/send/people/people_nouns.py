@@ -63,18 +63,19 @@ class ContactIsBlocked(Refused):
 
 class ContradictoryLists(Refused):
     """
-    There are two lists of {name}'s devices that contradict each other. Nothing was sent to anybody,
-    and no link from {name} is accepted. Either somebody is intercepting your connection, or a
-    stranger has {name}'s keys. Meet {name}, or call a number that you know, and compare: entrenous
-    person verify {name} --sas. If {name} gives you a new link, first remove the old entry:
-    entrenous person forget {name}
+    There are two lists of {name}'s devices that contradict each other. So nothing more is sent to
+    {name}, and no link from {name} is accepted. Either somebody is intercepting your connection, or
+    a stranger has {name}'s keys. Meet {name}, or call a number that you know, and compare:
+    entrenous person verify {name} --sas. If {name} gives you a new link, first remove the old
+    entry: entrenous person forget {name}
     """
 
 
 class BadInvite(Malformed):
     """
-    This invite link is damaged or incomplete. Nobody was added. Copy the whole link again, from
-    "entrenous:" to its last character, or ask for a new one.
+    This invite link is damaged or incomplete, or was made by another version of Entrenous. Nobody
+    was added. Copy the whole link again, from "entrenous:" to its last character. If that does not
+    help, ask for a new link, or update Entrenous: {update}
     """
 
 
@@ -169,9 +170,8 @@ class CodeOfOwnDevice(Refused):
 
 class NoCodeInPicture(Malformed):
     """
-    No code for comparing keys was found in this picture. Nothing was changed. Photograph the code
-    that is shown for comparing keys (not an invite) again: straight, sharp, and with the light
-    frame around it.
+    The code that is needed here was not found in this picture. Nothing was changed. Photograph that
+    code again: straight, sharp, and with the light frame around it.
     """
 
 

@@ -273,9 +273,9 @@ CountedNames = tuple[tuple[bytes, int], ...]
 
 class TooManyUploads(Unreachable):
     """
-    This account has reached its limit of uploads per hour, so this one was not checked. Nothing was
-    published. Try again in {minutes} minutes, or ask the people who run this platform for
-    help{where}.
+    This account, or the network from which the upload came, has reached its limit of uploads per
+    hour, so this upload was not checked. Nothing was published. Try again in {minutes} minutes, or
+    ask the people who run this platform for help{where}.
     """
 
 

@@ -35,9 +35,8 @@ class BrokenForm(Malformed):
 
 class LongForm(Malformed):
     """
-    This form has more than {parts} parts, or more than {limit_kb} kB in addition to the picture.
-    Nothing was checked. Send the picture in a field "file", and leave out fields that are not
-    needed.
+    This form has more than {parts} parts, or more than {limit_kb} kB in addition to the file.
+    Nothing was checked. Send the file in a field "file", and leave out fields that are not needed.
     """
 
 
@@ -138,15 +137,16 @@ BODY_ARRIVAL_S_MAX: Final = 60
 
 class TooLarge(Malformed):
     """
-    This upload is larger than the {limit_mb} MB that this platform accepts. Nothing was published.
-    Send a smaller version.
+    This request is larger than the {limit_mb} MB that this platform accepts. Nothing was stored or
+    published. Send a smaller file, or less at once.
     """
 
 
 class TooSlow(Malformed):
     """
-    This upload took longer than {limit_s} seconds, so it was cancelled. Nothing was published. Try
-    again over a better connection, or send a smaller version.
+    This request took longer than {limit_s} seconds to arrive, so it was cancelled. Nothing was
+    published or changed. Try again over a better connection, or, if it is an upload, send a smaller
+    version.
     """
 
 
@@ -159,8 +159,8 @@ class NotMedia(Malformed):
 
 class NoFile(Malformed):
     """
-    This form is incomplete, or has no field "file" with content. Nothing was checked. Send the
-    picture in that field.
+    This form is incomplete, or has no field "file" with content. Nothing was checked. Send the file
+    in that field.
     """
 
 

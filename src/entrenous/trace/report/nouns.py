@@ -110,10 +110,10 @@ class NewerReport(Malformed):
 
 class ReportCheckFailed(Unproven):
     """
-    This report is not valid: {what} differs. In the report: {said}. In the check: {found}. Either
-    the report was wrong when it was made, or it was changed afterwards, or these are not the files
-    that it is about. Ask whoever sent the report for the unchanged report and for the files that
-    belong to it. If the check fails again, do not rely on the report.
+    This report is not valid. This differs: {what}. In the report: {said}. In the check: {found}.
+    Either the report was wrong when it was made, or it was changed afterwards, or these are not the
+    files that it is about. Ask whoever sent the report for the unchanged report and for the files
+    that belong to it. If the check fails again, do not rely on the report.
     """
 
 
@@ -127,8 +127,8 @@ class FileDiffersFromTrace(Unproven):
 
 class NothingToDisclose(NotFound):
     """
-    Trace {number} did not match any picture that you sent, so there are no marks to disclose.
-    Nothing was written.
+    No picture that you sent could be matched to the file of trace {number}, so there are no marks
+    to disclose. Nothing was written.
     """
 
 
