@@ -25,7 +25,7 @@ MODE_PARAMETERS = pytest.mark.parametrize(
 )
 _CASE_ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
-#: This script returns a number of presses of Tab that cannot move the focus past the target.
+#: This script returns how often Tab can be pressed at once without moving past the target.
 _COUNT_TABS = """target => {
   const at = document.activeElement, follows = Node.DOCUMENT_POSITION_FOLLOWING;
   const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]

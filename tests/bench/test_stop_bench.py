@@ -27,7 +27,7 @@ from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import matches_by_brute_force
 
 #: Fields that the last line must have. Fields of faiss are needed only if faiss is installed.
-AGREED_FIGURES = {
+REQUIRED_FIGURES = {
     *("schema", "hash_12mp_per_s", "pdqhash_per_s", "hash_ratio", "index_n", "lookup_p50_ms"),
     *("lookup_p99_ms", "faiss_flat_ratio", "faiss_multihash_ratio", "missing", "extra"),
     *("bytes_per_hash", "add_to_match_ms", "gate_post_per_s", "gate_p99_ms", "recall"),
@@ -176,13 +176,13 @@ def test_last_line_has_every_agreed_figure(
     bench.stop.main(["--quick"])
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     faiss = set() if peers.version() else {"faiss_flat_ratio", "faiss_multihash_ratio"}
-    assert set(figures) >= AGREED_FIGURES - faiss
+    assert set(figures) >= REQUIRED_FIGURES - faiss
     assert figures["schema"] == "entrenous/bench-stop/1"
     assert figures["index_n"] == 12_000
     assert (figures["missing"], figures["extra"], figures["false_pairs"]) == (0, 0, 0)
     assert figures["recall"]["fast"] == figures["recall"]["deep"] == {"mirror": 1.0}
     assert figures["fast_false"]["pairs"] > 100
-    for name in AGREED_FIGURES - faiss - {"schema", "recall", "missing", "extra", "false_pairs"}:
+    for name in REQUIRED_FIGURES - faiss - {"schema", "recall", "missing", "extra", "false_pairs"}:
         assert figures[name] > 0, name
     assert_gate_figures(figures, "", deferred_scans=False)
     assert_gate_figures(figures, "with_slow_looks_", deferred_scans=True)

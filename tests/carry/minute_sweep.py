@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
-from entrenous.carry.relay import Relay, last_sweep
+from entrenous.carry.relay import Relay, stored_clock_mark
 from entrenous.serving.host_checks import CLOCK_TOLERANCE
 from tests.deterministic import SettableClock
 
@@ -18,11 +18,11 @@ async def expire(relay: Relay) -> None:
 
 async def sweep_until_now(relay: Relay) -> None:
     """Sweep as if the relay had run since the last sweep, so that the relay trusts its clock."""
-    mark = await relay.mail.read(last_sweep)
+    mark = await relay.mail.read(stored_clock_mark)
     while mark is not None and mark.is_clock_ahead(relay.clock.now()):
         then = mark.at + CLOCK_TOLERANCE
         await expire_due(relay_at_time(then, relay))
-        mark = await relay.mail.read(last_sweep)
+        mark = await relay.mail.read(stored_clock_mark)
 
 
 def relay_at_time(moment: datetime, relay: Relay) -> Relay:

@@ -12,7 +12,7 @@ import pytest
 from entrenous.base.errors import Expired, RelayClockAhead
 from entrenous.carry.accept import accept, list_waiting_envelopes
 from entrenous.carry.expire import expire_due
-from entrenous.carry.relay import Relay, last_sweep
+from entrenous.carry.relay import Relay, stored_clock_mark
 from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
 from entrenous.carry.release import release_key_share
 from entrenous.carry.store.postgres import open_postgres
@@ -196,14 +196,14 @@ def test_last_sweep_is_stored_across_restarts(
             asyncio.run(expire_due(relay))
             clock.advance(minutes=1)
     for relay in relay_on_disk(database, tmp_path, clock, request):
-        assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
+        assert asyncio.run(relay.mail.read(stored_clock_mark)) == ClockMark(NOON)
         ahead = relay_at_time(clock.now() + CLOCK_ERROR, relay)
         with pytest.raises(RelayClockAhead):
             asyncio.run(expire_due(ahead))
-        mark = asyncio.run(relay.mail.read(last_sweep))
+        mark = asyncio.run(relay.mail.read(stored_clock_mark))
         assert mark == ClockMark(NOON, ahead.clock.now())
         asyncio.run(expire_due(relay))
-        assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(clock.now())
+        assert asyncio.run(relay.mail.read(stored_clock_mark)) == ClockMark(clock.now())
         assert asyncio.run(relay.mail.read(lambda view: view.count(StoredLetter))) == 1
 
 

@@ -1,4 +1,4 @@
-"""Tests of the picture gallery: the right picture, unrelated ones, and unknown words."""
+"""Tests of the picture gallery: the right picture, unrelated ones, and unknown visual words."""
 
 import io
 from collections.abc import Callable

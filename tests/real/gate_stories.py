@@ -131,7 +131,8 @@ class Story:
 
     @property
     def case_to_look_back_at(self) -> str | None:
-        """The case of the upload that was made before the claim. A look-back must find this case.
+        """The case of the upload that was made before the claim. The comparison of
+        earlier uploads with the new claim (a look-back) must find this case.
 
         The result is None if there is no such upload, or if no claim is known to be registered.
         """

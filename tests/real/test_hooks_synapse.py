@@ -265,7 +265,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 
 
 @pytest.mark.threat("claim-censors")
-def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(
+def test_only_a_confirmed_claim_stops_uploads(
     gate_url_and_token_file: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
     """Until a review confirms the claim, the gate lists matching uploads as waiting for review."""

@@ -422,7 +422,7 @@ def oprf_output(key: Secret, stretched: Secret) -> Secret:
 
 
 @pytest.mark.threat("backups-revive")
-def test_only_one_of_a_copied_folder_and_its_original_continues(ana: DeviceAtRelay) -> None:
+def test_after_the_original_fetches_a_copy_of_its_folder_cannot(ana: DeviceAtRelay) -> None:
     folder_copy = ana.copy_folder("backup")
     with ana.open_device() as device:
         fetch_messages(device)
@@ -458,7 +458,7 @@ def test_expired_offline_window_unlocks_nothing(ana_offline: DeviceAtRelay) -> N
                 unlock_vault_in_folder(ana_offline.home, PASSPHRASE, ask)
 
 
-def test_clock_ahead_while_the_relay_is_unreachable_ends_no_window(
+def test_clock_ahead_while_the_relay_is_unreachable_does_not_close_the_offline_window(
     ana_offline: DeviceAtRelay,
 ) -> None:
     clock = SettableClock(SystemClock().now() + timedelta(hours=2))

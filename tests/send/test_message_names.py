@@ -149,7 +149,7 @@ def test_messages_received_before_the_index_existed_are_indexed(friends: Network
     assert is_index_consistent(ben.device)
 
 
-def test_an_arriving_letter_reads_no_other_message(
+def test_receiving_a_letter_reads_no_other_message_from_the_vault(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]

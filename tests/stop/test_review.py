@@ -106,7 +106,9 @@ def test_releasing_a_cut_out_disputes_no_claim(gate_setup: GateSetup, her_pictur
 def test_upload_is_decided_once_and_then_its_bytes_are_deleted(
     her_picture: Any, look_back_days: int
 ) -> None:
-    """The hashes and the reference are kept after a release if look-backs are on."""
+    """If earlier uploads are compared with new claims, a released upload's hashes and reference
+    stay.
+    """
     gate_setup = GateSetup(limits=GateLimits(look_back_days=look_back_days))
     gate_setup.protect(her_picture)
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 1").case

@@ -152,7 +152,7 @@ def test_devices_exchange_tokens_although_the_linking_device_is_lost(network: Ne
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("note_class", [SharedContact, SharedForgottenContact, SharedBlock])
-def test_sync_letter_that_names_its_own_person_blocks_no_device(
+def test_sync_note_about_its_own_sender_cuts_off_no_other_device(
     network: Network, note_class: type
 ) -> None:
     """A stolen watch sends a note with the latest possible date; then the watch is revoked."""

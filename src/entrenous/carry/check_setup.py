@@ -13,7 +13,7 @@ from entrenous.carry.open_relay import (
     find_postgres_fault,
     refuse_folder_of_other_database,
 )
-from entrenous.carry.relay import Relay, RowView, last_sweep, time_of_last_restore
+from entrenous.carry.relay import Relay, RowView, stored_clock_mark, time_of_last_restore
 from entrenous.carry.relay_rows import (
     StoredBlob,
     StoredEnvelope,
@@ -276,7 +276,7 @@ async def collect_stats(relay: Relay) -> RelayStats:
 
 def _stats_of_rows(view: RowView, free_bytes: int | None) -> RelayStats:
     blobs, blob_bytes = view.count_and_sum(StoredBlob, "size")
-    swept = last_sweep(view)
+    swept = stored_clock_mark(view)
     uploads, upload_bytes = view.count_and_sum(StoredUpload, "size")
     return RelayStats(
         mailboxes=view.count(StoredMailbox),

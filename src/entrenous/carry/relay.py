@@ -101,8 +101,8 @@ class RowStore(Protocol):
     async def read(
         self, work: Callable[[RowView], AnswerT], hint: Callable[[RowView], object] | None = None
     ) -> AnswerT:
-        """Run ``work`` on a snapshot that contains at least everything that was durable before, and
-        return its result.
+        """Run ``work`` on a snapshot, and return the result of ``work``. The snapshot contains at
+        least everything that was durable when this method was called.
 
         The snapshot may include commits that are not acknowledged yet. They are durable when this
         method returns, or when it raises the error of ``work``. ``hint`` is as for
@@ -234,8 +234,8 @@ _SWEEP_INTERVAL: Final = timedelta(seconds=SWEEP_INTERVAL_S)
 _ONLY_ROW_KEY: Final = 1  # the key of a table's only row
 
 
-def last_sweep(view: RowView) -> ClockMark | None:
-    """Return the stored clock mark: when a relay last swept, to the hour; None if none ever did."""
+def stored_clock_mark(view: RowView) -> ClockMark | None:
+    """Return the stored clock mark (see ClockMark); None if no relay has swept the database yet."""
     stored = view.get(StoredSweep, _ONLY_ROW_KEY)
     return ClockMark(stored.swept_at, stored.odd_at, stored.odd_s) if stored else None
 
@@ -248,7 +248,7 @@ def time_of_last_restore(view: RowView) -> datetime | None:
 
 def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
     """Record the clock's reading at this sweep, and return the updated clock mark."""
-    before = last_sweep(tx)
+    before = stored_clock_mark(tx)
     mark = before.after_check(present, _SWEEP_INTERVAL) if before else ClockMark(present)
     if mark != before:
         tx.put(StoredSweep(_ONLY_ROW_KEY, mark.at, mark.odd_at, mark.odd_s))
@@ -262,7 +262,7 @@ def refuse_clock_ahead(view: RowView, present: datetime) -> None:
         RelayClockAhead: the clock is too far ahead of the last sweep. It is trusted again after
             sweeps have run for an hour without another jump.
     """
-    mark = last_sweep(view)
+    mark = stored_clock_mark(view)
     if mark is not None:
         refuse_clock_ahead_of(mark, present)
 

@@ -132,7 +132,8 @@ def one_match_per_hash_in_banks(
     """Return one match for each registered hash that was matched, in the banks with these names or
     in all banks.
 
-    Matches that the gate does not act on are included.
+    Matches that the gate does not act on are included, but not those with pictures that a reviewer
+    released.
     """
     first: dict[int, HashMatch] = {}
     for match in _matches_of_banks(matches, bank_names):
@@ -242,7 +243,9 @@ class MatchHandlers:
         return json_answer({SIGNAL_TYPE: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
-        """Return all registered hashes that match a hash; banks in shadow mode are included."""
+        """Return all registered hashes that match a hash. Banks in shadow mode are included; the
+        bank of released pictures is not.
+        """
         views = _parse_signal(request)
         with_distance = parse_flag(
             request.query_params.get("include_distance", ""), "include_distance"

@@ -457,9 +457,9 @@ def _store_unlock_report(device: Device) -> VaultUnlock:
     """Store the report of this unlock, and return it. Because the relay's answer may be lost, the
     report is stored before it is sent.
 
-    A rolled-back vault reports generation 1 (and stores no report). The relay always refuses this
-    generation, so the vault never overtakes the copy in use. The relay still resets its count of
-    attempts.
+    A rolled-back vault reports generation 1 (and stores no report). The relay has already
+    accepted at least this generation from the copy in use, so it refuses this report, and the vault
+    never overtakes that copy. The relay still resets its count of attempts.
     """
     number = device.random_source.token(UNLOCK_NUMBER_BYTES)
     if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:

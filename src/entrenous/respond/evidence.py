@@ -86,10 +86,10 @@ class StampPostponed(Unreachable):
     """
 
 
-STAMP_PROVES_NOTE: Final = translatable(
+WHAT_STAMP_PROVES: Final = translatable(
     "This proves that the evidence existed by then, not that what it shows is true."
 )
-STAMP_AUTHORITY_SEES_NOTE: Final = translatable(
+WHAT_STAMP_AUTHORITY_SEES: Final = translatable(
     "The stamp authority sees one number, made from your evidence, and the address of your internet"
     " connection. It sees neither the evidence nor who you are."
 )

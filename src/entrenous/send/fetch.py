@@ -47,7 +47,7 @@ from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import greet_devices, maintain_issued_ranges
 from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
-# Refusals that this device causes, and not the letter. The letter stays at the relay, as it does
+# Refusals whose cause is this device, not the letter. The letter stays at the relay, as it does
 # after an error of the disk or of the relay.
 _ERRORS_THAT_KEEP_THE_LETTER: Final = (RolledBack, DeviceWithoutRelay)
 
@@ -182,9 +182,9 @@ def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
     elif isinstance(missing, PersonDeviceListHead):
-        # Only a contact's letter that names a list of ours is from an authenticated author. If the
-        # missing list is that of the letter's own author, a contact or a device of ours, that list
-        # would be needed to authenticate the author.
+        # A letter that was rejected for a missing list has an authenticated author only if it is a
+        # contact's, and the list is ours. If the missing list is the author's own (the author is a
+        # contact, or another device of ours), that list is needed to authenticate the author.
         us = own_device(device).person.id
         named_by_contact = missing.person == us and why.facts.get("by") != us
         record_named_list_if_unknown(

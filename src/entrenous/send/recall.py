@@ -79,9 +79,8 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
             problems[copy.to] = error
             # retried at the next fetch
             device.vault.put(UNCONFIRMED_RECALL, copy.envelope.hex(), b"")
-    flushed = flush_outbox(
-        device
-    )  # letters that cannot leave now wait; the copies are already recalled
+    # letters that cannot be sent now stay in the outbox; the copies are already recalled
+    flushed = flush_outbox(device)
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
         why = problems[next(iter(who))]

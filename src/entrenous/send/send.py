@@ -71,8 +71,8 @@ def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) 
 def send_inspected_draft(
     inspection: DraftInspection, device: Device, watch: TransferWatch
 ) -> PostedMessage:
-    """Send a draft that the guard has just inspected. Return once relays have a copy for every
-    recipient on disk, and no copy waits; single devices may have been refused.
+    """Send a draft that the guard has just inspected. Return once relays have stored on disk
+    a copy for every recipient, and no copy waits; copies for single devices may have been refused.
 
     The vault must not have changed since the inspection. The message is sealed and stored in one
     transaction. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing is sent.
@@ -81,14 +81,14 @@ def send_inspected_draft(
         UnansweredWarnings, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
             ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
             LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
-            TooLarge, and the errors of preparing its files (:func:`.prepare_files`).
+            TooLarge, and the errors of preparing the draft's files (:func:`.prepare_files`).
         WaitsInOutbox: the message is sealed, but a copy waits, for example because a relay is
             unreachable.
         MessageNotSentYet: a copy waits for a reason that a retry does not remove, for example
             because ``watch`` did not wait for the end of the undo window.
         RefusedForSome: for some recipient, every copy was refused.
-        SendingUndone: sending was interrupted while the files were prepared or after that, but
-            before any copy was sent. No part of the message is kept.
+        SendingUndone: sending was interrupted while the files were prepared, or after the
+            sessions were begun but before any copy was sent. No part of the message is kept.
         StoppedWhileSending: sending was interrupted, but a copy may already have been sent.
         KeyboardInterrupt: sending was interrupted at another moment: before the files were
             prepared, while sessions were begun, or after the message was sent.

@@ -106,9 +106,10 @@ def time_from_seconds(at_s: int) -> datetime:
 def update_exchange_state(exchange: ExchangeServices) -> ChangeTime:
     """Return the change time up to which partners may see changes now.
 
-    At most once a second, a change time is recorded for the newest change. Tombstones are deleted
-    when every partner has read them, or when they are too old. Every request for changes and the
-    command that fetches call this, and a running gate calls it every hour.
+    At most once a second, a change time is recorded for the newest change. Tombstones that are too
+    old are deleted; those that every partner has read are deleted elsewhere, when a partner reads
+    on. Every request for changes and the command that fetches call this, and a running gate calls
+    it every hour.
     """
     seen = update_served_claims(exchange)
     delete_old_tombstones(exchange)

@@ -162,7 +162,7 @@ def test_two_locks_have_different_keys(relay: Relay) -> None:
     assert answer.evaluated != request_try(relay, 0).evaluated
 
 
-def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay: Relay) -> None:
+def test_unlock_neither_newer_nor_repeated_is_refused_but_restores_tries(relay: Relay) -> None:
     request_try(relay, 0)
     for unlock in (
         vault_unlock(5, 1),
@@ -432,7 +432,7 @@ def test_every_lock_can_be_shut_and_a_shut_one_stays_shut() -> None:
     assert all((state, LockEvent.CLOSE) in LOCK_TRANSITIONS for state in LockState)
 
 
-def test_lock_event_missing_from_the_table_is_a_bug() -> None:
+def test_lock_event_missing_from_both_tables_raises_key_error() -> None:
     every = set(itertools.product(LockState, LockEvent))
     for state, event in every - set(LOCK_TRANSITIONS) - set(LOCK_REFUSALS):
         with pytest.raises(KeyError):

@@ -41,7 +41,7 @@ def fetch_due(schedule: FetchSchedule, exchange: ExchangeServices, platform: Pla
         fetch_due_sources(schedule, exchange, platform, client)
 
 
-def test_automatic_fetch_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:
+def test_automatic_fetch_fetches_due_sources_and_withdraws_removed_hashes(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text("\n".join(LISTED_HASHES))
     with open_gate(tmp_path / "gate") as (platform, exchange):

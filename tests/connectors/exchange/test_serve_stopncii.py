@@ -312,7 +312,7 @@ def test_tombstone_of_another_partner_is_hidden(
     assert record["caseNumbers"] == {"hers": "Active"}
 
 
-def test_concurrent_serving_and_applying_miss_no_withdrawal(
+def test_no_withdrawal_is_missed_if_a_page_is_recorded_while_changes_are_applied(
     exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.store.exchange_served._CHANGES_PER_READ", 1)

@@ -101,7 +101,7 @@ def test_a_dark_frame_does_not_widen_the_bars(scene: Any, make_frames: MakeFrame
     ]
 
 
-def test_a_video_without_bars_has_none(scene: Any, make_frames: MakeFrames) -> None:
+def test_no_bars_are_detected_in_a_video_without_bars(scene: Any, make_frames: MakeFrames) -> None:
     bars = BarDetector()
     assert all(
         bars.update_and_remove_bars(np.asarray(one)) is None

@@ -33,7 +33,7 @@ def run_law_deadline(
     return command
 
 
-def test_day_in_the_laws_time_zone_decides_its_version(
+def test_version_of_a_law_is_decided_by_the_day_in_its_time_zone(
     run_law_deadline: Callable[..., tuple[int, str]],
 ) -> None:
     status, out = run_law_deadline("in-it-3-2-b", *RECEIVED_EVENT, "--country", "IN", "--json")

@@ -35,7 +35,7 @@ from tests.village.households import add_linked_device, catch_up
 
 @pytest.fixture
 def compared_friends(friends: Network) -> Network:
-    """Ana and Ben, who have compared keys on both sides."""
+    """Ana and Ben; Ben has compared Ana's keys."""
     mark_keys_compared("ana", friends["ben"].device)
     return friends
 

@@ -98,7 +98,7 @@ def test_a_corrupted_partial_download_starts_over(ben: Person, connection: Count
         open_message(newest_message(ben).name, ben.device)
     connection.cut_after_bytes = None
     for name, data in ben.vault._files.items():
-        if len(data) == 1000:  # only the picture is incomplete
+        if len(data) == 1000:  # the incomplete picture
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest_message(ben).name, ben.device).files
     assert connection.start_offsets[-2:] == [1000, 0]

@@ -1,4 +1,7 @@
-"""Fetching claims from a source into a bank: withdrawals, failures and killed fetches."""
+"""Fetching claims from a source into a bank: withdrawals, failures and killed fetches.
+
+A generation is a complete reading of the source (docs/spec/exchange.md, 6.5).
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

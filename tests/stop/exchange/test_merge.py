@@ -1,4 +1,6 @@
-"""Merging fetched records into claims: order, repetition, generations, withdrawals and keys."""
+"""Merging fetched records into claims: order, repetition, generations
+(docs/spec/exchange.md, 6.5), withdrawals and keys.
+"""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -83,7 +85,7 @@ def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> Non
         assert (dict(again.to_make), again.to_withdraw, again.known) == ({}, (), ())
 
 
-def test_later_generation_wins_over_versions() -> None:
+def test_record_of_a_later_generation_wins_over_a_higher_version() -> None:
     bank = MemoryBank()
     bank.apply_page([SourceRecord("a", 90)], generation=1)
     bank.apply_page([SourceRecord("a", 5, (fake_hash(1),))], generation=2)

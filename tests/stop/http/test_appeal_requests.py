@@ -1,4 +1,6 @@
-"""Appeals, floods of similar uploads, look-backs and upload references over HTTP."""
+"""Appeals, floods of similar uploads, earlier uploads compared with new claims (look-backs), and
+upload references, over HTTP.
+"""
 
 from typing import Any
 
@@ -140,7 +142,7 @@ def test_flood_is_shown_and_released_as_one_review_item(
     assert {case, *done["also"]} == {one["case"] for one in decisions}
 
 
-def test_registration_over_http_triggers_a_look_back(
+def test_registration_over_http_is_compared_with_earlier_uploads(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     send_upload(web, jpeg(other_picture), reference="post 1")

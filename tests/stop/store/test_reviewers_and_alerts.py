@@ -189,7 +189,7 @@ def record_flood(gate: Stores, case_prefix: str, entry: int, count: int = 5) -> 
         gate.reviews.store_review_bytes(case, case.encode(), 3)
 
 
-def test_flood_alert_is_sent_once_and_at_most_hourly(gate: Stores) -> None:
+def test_each_flood_is_reported_once_and_alerts_are_an_hour_apart(gate: Stores) -> None:
     def due_alerts() -> tuple[Alert, ...]:
         return gate.reviews.take_due_alerts(gate.clock.now() - DAY, 3)
 
@@ -249,7 +249,7 @@ def test_long_waiting_items_send_an_alert(gate: Stores) -> None:
     assert due_alerts() == (Alert(AlertKind.WAITING, 1),)
 
 
-def test_alert_sent_by_a_clock_ahead_is_sent_again(gate: Stores) -> None:
+def test_alert_taken_while_the_clock_was_ahead_is_due_again(gate: Stores) -> None:
     gate.reviews.record_upload(waiting_review("a", entry=None), None)
     gate.clock.advance(days=400)
     assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20)

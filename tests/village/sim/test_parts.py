@@ -83,7 +83,7 @@ def test_deleted_file_does_not_come_back_after_a_crash() -> None:
         vault = SimVault(records, files)
         blob = vault.store_file(b"gone")
         vault.delete_file(blob)
-        files.crash()  # may undo the deletion of the file, but not that of the row
+        files.crash()  # may undo the deletion of the file, but not that of the vault's row
         with pytest.raises(NoSuchBlob):
             SimVault(records, files).read_stored_file(blob)
 

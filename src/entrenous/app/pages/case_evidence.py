@@ -45,8 +45,8 @@ from entrenous.respond.capture.saved_page import (
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.client.stamp_authority import open_known_authorities, verify_stamp
 from entrenous.respond.evidence import (
-    STAMP_AUTHORITY_SEES_NOTE,
-    STAMP_PROVES_NOTE,
+    WHAT_STAMP_AUTHORITY_SEES,
+    WHAT_STAMP_PROVES,
     ExportedItem,
     StampPostponed,
     explain_how_to_check_stamp,
@@ -131,7 +131,7 @@ async def show_evidence(request: Request, words: str = "") -> Response:
         it=case,
         case=case_handle(request),
         before=[translated(line) for line in ADVICE_BEFORE_CAPTURE],
-        authority_sees=translated(STAMP_AUTHORITY_SEES_NOTE),
+        authority_sees=translated(WHAT_STAMP_AUTHORITY_SEES),
         items=[
             (one, item_history_in_words(one, case), stamps_over_item(one, case))
             for one in case.evidence
@@ -183,7 +183,7 @@ async def stamp_evidence(request: Request) -> Response:
         newest = case.stamps[-1]
         words = (
             f"{language.moment(newest.at)}, {newest.authority_url}",
-            translated(STAMP_PROVES_NOTE),
+            translated(WHAT_STAMP_PROVES),
         )
         return JobOutcome(say("It is stamped"), words, handle, "evidence")
 

@@ -28,8 +28,8 @@ from entrenous.send.timeline import count_unopened
 
 @dataclass(frozen=True, slots=True)
 class HomePageContents:
-    """Whether this device has a relay, its drafts, the notices that were not dismissed, and the
-    number of messages to open.
+    """The drafts of this device, the notices that were not dismissed, the number of messages to
+    open, and whether the device has a relay.
     """
 
     has_relay: bool = False

@@ -250,7 +250,7 @@ class PostgresConnection:
         return self._connection
 
     def _is_connected(self) -> bool:
-        """Return whether neither connection is known to be lost."""
+        """Return whether both connections are open, as far as this process knows."""
         both = (self._connection, self._flushing)
         return all(one is not None and not one.broken for one in both)
 
@@ -270,8 +270,8 @@ _TIMEOUT_OPTIONS: Final[dict[str, Any]] = {
     "keepalives_count": 3,
 }
 #: The first statement makes PostgreSQL store a letter inside its row if the row fits into a page,
-#: which halves the number of pages. The second switches off compression, since sealed bytes cannot
-#: be compressed.
+#: which halves the number of pages that the letters take. The second switches off compression,
+#: since sealed bytes cannot be compressed.
 _STORAGE_STATEMENTS: Final = (
     f"ALTER TABLE {table_name(StoredLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(StoredLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
@@ -348,7 +348,7 @@ def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
 
 
 def _ensure_schema(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) -> None:
-    """Ensure that the tables exist and have this version.
+    """Ensure that the tables exist and have the version of the schema that this program uses.
 
     If several processes start at the same time, the lock lets only one of them create the tables.
     """

@@ -36,7 +36,8 @@ class Confinement(IntFlag):
     # limited memory and processor time; no new file descriptors, no writing to files, no core dump
     LIMITS = 1
     NO_NEW_PRIVILEGES = 2
-    LANDLOCK = 4  # no file by its path; newer kernels also forbid network ports and signals
+    # no file can be opened by its path; newer kernels also forbid network ports and signals
+    LANDLOCK = 4
     SYSTEM_CALLS = 8  # seccomp: only the system calls that decoding needs
 
 
@@ -340,5 +341,6 @@ def keep_freed_memory(kept_bytes: int = _KEPT_FREE_BYTES, arenas: int = _ARENAS_
         (_MALLOPT_ARENA_MAX, arenas),
     )
     is_kept = all(mallopt(which, value) == 1 for which, value in wanted)
-    mallopt(_MALLOPT_MMAP_THRESHOLD, kept_bytes // 2)  # refused before 2.35 if it is larger
+    # glibc before 2.35 refuses a value above 32 MiB, and keeps the one that was set above
+    mallopt(_MALLOPT_MMAP_THRESHOLD, kept_bytes // 2)
     return is_kept

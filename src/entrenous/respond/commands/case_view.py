@@ -84,7 +84,7 @@ def print_case_or_json(
 
 
 def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...] = ()) -> None:
-    """Print findings, sightings, evidence, notices, deadlines and the next step.
+    """Print what the case says: answers, sightings, evidence, notices, deadlines and the next step.
 
     The steps of the platforms in ``steps_for`` are printed in full, before the next step.
     """

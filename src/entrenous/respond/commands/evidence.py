@@ -26,7 +26,7 @@ from entrenous.respond.commands.case_view import print_case_or_json
 from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.commands.watch import obtain_watching_agreement
 from entrenous.respond.evidence import (
-    STAMP_PROVES_NOTE,
+    WHAT_STAMP_PROVES,
     ExportedItem,
     cases_to_stamp,
     explain_how_to_check_stamp,
@@ -181,7 +181,7 @@ def _print_newest_stamp(case: Case) -> None:
             name=case.name, at=at, authority_url=newest.authority_url
         )
     )
-    print_line(translated(STAMP_PROVES_NOTE))
+    print_line(translated(WHAT_STAMP_PROVES))
 
 
 def _format_time_with_seconds(at: datetime) -> str:

@@ -163,8 +163,9 @@ def situation_of(case: Case) -> Situation:
     and then by the person's answer.
 
     A copy in a chat counts as seen in a group chat, unless the person answered that it went from
-    person to person. In a case about a threat, a chat is where the threat was made. If the person
-    named no platform and all sightings are on one, that is the case's platform.
+    person to person. In a case about a threat, a chat does not count as a copy,
+    because it is where the threat was made. If the person named no platform and all sightings are
+    on one, that is the case's platform.
     """
     said = replace(case.situation, platform=case.situation.platform or _common_platform_id(case))
     if any(sighting.reach is SightingReach.PUBLIC for sighting in case.sightings):
@@ -192,7 +193,7 @@ def routes_for_case(
 def find_route(
     id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
-    """Return the route whose own or family's id is ``id_``, in its applicable version; the other
+    """Return the route with the id or family id ``id_``, in its applicable version; the other
     arguments are as for :func:`routes_for`. Raises RouteNotApplicable if no such route applies to
     this case today.
     """

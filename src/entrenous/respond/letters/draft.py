@@ -46,7 +46,7 @@ def draft_and_store_notice(
 
     Args:
         name: the case.
-        route_id: the id of the route, or the id of its family.
+        route_id: the id of one version of a route, or of its family (all its versions).
         device: its vault stores the case.
         sightings: numbers of the sightings to name; if empty, :func:`.sightings_to_name` chooses.
         language: an IETF tag; if empty, :func:`.letter_language_for` chooses the language.
@@ -79,7 +79,7 @@ def draft_notice(
 
     Args:
         case: its sightings say where the copy is; its situation decides what the letter may claim.
-        route: the version in force on the day that counts; it is stored in the notice.
+        route: the version in force on the day whose law applies; it is stored in the notice.
         now: aware, UTC.
         sightings: as for :func:`draft_and_store_notice`.
         language: as for :func:`draft_and_store_notice`.
@@ -95,7 +95,8 @@ def draft_notice(
     letter_language = letter_language_for(route, person_language, language)
     named_sightings = sightings_to_name(case, route, sightings)
     draft = DraftContext(case, route, named_sightings, letter_language, now)
-    with speaking(ENGLISH):  # the words of a letter come from the table of the letter's language
+    # English turns translation off: the words come from the table of the letter's own language.
+    with speaking(ENGLISH):
         lines = make_case_lines(draft)
         worded = word_elements(draft, lines)
         parts = _document_parts(draft, worded, lines)
@@ -149,8 +150,8 @@ def _refuse_unentitled(case: Case, route: Route) -> None:
 def _other_gaps(
     parts: tuple[DocumentPart, ...], worded: tuple[WordedElement, ...]
 ) -> tuple[str, ...]:
-    """Return the gaps in a document that are not in an element that the law requires. The gaps in
-    elements are in :attr:`NoticeElement.gaps`.
+    """Return the gaps (what the person still has to fill in) of a document, except those in
+    elements that the law requires. The gaps in elements are in :attr:`NoticeElement.gaps`.
     """
     known = {gap for one in worded for gap in one.element.gaps}
     lines = (line for part in parts for line in part.lines if line not in known)

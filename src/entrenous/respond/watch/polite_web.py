@@ -247,8 +247,8 @@ def normalize_web_address(url: str) -> str:
 
 
 def refuse_private_address(url: str, *, allow_loopback: bool) -> None:
-    """Raise NotOnTheWeb if an address names this machine or a private network; names are not
-    resolved. ``allow_loopback``: this machine is allowed.
+    """Raise NotOnTheWeb if the host of an address is this machine or in a private network; host
+    names are not resolved. ``allow_loopback``: this machine is allowed.
     """
     host = _host_of_url(url)
     if allow_loopback and is_loopback(host):

@@ -1,4 +1,4 @@
-"""Choose which messages ``inbox`` and ``sent`` list, and print received ones.
+"""Choose the messages that the commands ``inbox`` and ``sent`` print, and print received messages.
 
 By default, people see the messages that wait to be opened and the newest ones; scripts get all.
 """

@@ -74,8 +74,9 @@ def move_all_devices(relay_url: str, sheet: RecoverySheet | None, device: Device
     (such as ``entrenous inbox``) first has to prepare a mailbox at the new relay; then call this
     function again. Until then the move can be cancelled (:func:`cancel_move`).
 
-    With a recovery sheet (``sheet``), the old relay need not answer. The new relay then confirms
-    the first copy of this device that reaches it (devices.md section 7).
+    With a recovery sheet (``sheet``), the old relay need not answer. Then nobody can check that no
+    other copy of this vault is in use: the new relay accepts the first copy that reaches it
+    (devices.md section 7).
 
     Raises:
         WaitsForDevices, OtherDevicesMustMoveFirst, AlreadyAtRelay, BadRelayAddress,

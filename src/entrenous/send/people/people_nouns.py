@@ -107,8 +107,8 @@ class ComparisonStage(StrEnum):
     BEGUN = "begun"  # we began, and they have not answered yet
     ASKED = "asked"  # they began, and we have not answered yet
     ANSWERED = "answered"  # we answered, and their key has not arrived yet
-    READY = "ready"  # both public keys are here, so that the string can be shown
-    AGREED = "agreed"  # we said that the strings match, and they have not said so yet
+    READY = "ready"  # both public keys are here, so that the signs can be shown
+    AGREED = "agreed"  # we said that the signs match, and they have not said so yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,9 @@ class ComparisonSide:
 class KeyComparisonInProgress:
     """A key comparison with one person.
 
-    ``commitment`` is the starter's commitment to their key, ``their_head`` the device list head in
-    the letter that carried it; ``they_agree`` is set once they said that the strings match.
+    ``commitment`` is the commitment of the person who began the comparison to their public key;
+    ``their_head`` is the contact's device list head, from the letter with the commitment.
+    ``they_agree``: the contact has said that the signs match.
     """
 
     transaction: bytes
@@ -221,8 +222,9 @@ class InviteNotice:
     ``name`` is what we call the person, ``called`` what they call themselves. ``device`` is the
     device with which the person used the link, and ``made_at`` the time at which, by its own
     account, that device was set up; both are None if the event is not about a device. ``meant_for``
-    is the name that the link was made for, ``before`` the names of those it let in earlier,
-    ``for_one`` whether it was for one person, and ``alike`` the similar names of other contacts.
+    is the name that the link was made for. ``before`` contains the names of the people whom the
+    link let in earlier. ``for_one``: the link was for one person. ``alike`` contains the similar
+    names of other contacts.
     """
 
     event: InviteEvent
@@ -245,7 +247,7 @@ class DeviceListContradiction(StrEnum):
 
     FORKED = "forked"  # it contradicts the list that we know
     SPLIT = "split"  # somebody else named a contradicting list that nobody has shown
-    HELD_BACK = "held back"  # it is newer than the one that their relay shows
+    HELD_BACK = "held back"  # a letter named a newer list than the one that their relay shows
 
 
 class FollowedMoveState(StrEnum):
@@ -261,7 +263,8 @@ class ContactChange:
 
     ``lists`` is the contradiction in their lists, or in ours if the name is empty. ``was`` is the
     former name of a person or circle, renamed because two of our devices had given the same name to
-    different ones. ``moving`` is about this device itself; the name is then a relay's.
+    different ones. If ``moving`` is set, no contact changed: this device moves, and ``name`` is its
+    new relay.
     """
 
     name: str

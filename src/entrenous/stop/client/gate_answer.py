@@ -185,7 +185,7 @@ class GateVerdict(StrEnum):
 
 
 class GateReason(StrEnum):
-    """Why an upload got its verdict: the gate decided, or the hook did for another reason."""
+    """Why an upload got its verdict. Except for GATE, the hook decided because the gate did not."""
 
     GATE = "gate"  # the gate judged it
     AWAY = "gate away"  # no connection, or an error of the gate
@@ -219,11 +219,11 @@ class GateAnswer:
     """The answer for one upload.
 
     ``case`` is the gate's case number for the upload, if any; ``secret`` is what the uploader needs
-    to appeal. ``would`` is the gate's decision if no bank were in shadow mode, if stricter. With
-    ``shadow``, the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the
-    platform publishes the upload anyway, and the gate has listed it as published. ``also`` has the
-    cases of the request's other uploads. ``retry_after_s`` is the number of seconds until the gate
-    accepts uploads of this account again.
+    to appeal. ``would`` is what the gate would have decided if no bank were in shadow mode, where
+    that is stricter than ``verdict``. With ``shadow``, the hook only asks and logs: apply
+    :attr:`action`, not ``verdict``. ``listed``: the platform publishes the upload anyway, and the
+    gate has listed it as published. ``also`` has the cases of the request's other uploads.
+    ``retry_after_s`` is the number of seconds until the gate accepts uploads of this account again.
     """
 
     verdict: GateVerdict
@@ -345,7 +345,7 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
 
 
 def _is_valid_secret(text: str) -> bool:
-    """Return whether this is a secret in base64url, or empty, since older gates send none."""
+    """Return whether this is a secret in base64url. It may be empty: a gate need not send one."""
     return _APPEAL_SECRET_PATTERN.fullmatch(text) is not None
 
 

@@ -162,11 +162,11 @@ def scan_whole_picture(
 def second_scan(
     untrusted_data: bytes, picture: Picture, first_views: FirstScanHashes, platform: Platform
 ) -> HashViews:
-    """Return the hashes to look up among parts before the answer.
+    """Return the hashes to look up among the bank's hashes of parts before the upload is answered.
 
-    There are none if the bank has no hashes of parts, or if it has so many that a look-up is slow
-    and the deferred scan is turned on. The matches of the first scan have no influence, so timing
-    does not reveal them.
+    There are none if the bank has no hashes of parts, or if the deferred scan is turned on and the
+    bank has so many of them that a look-up is slow. The matches of the first scan have no
+    influence, so timing does not reveal them.
 
     Raises what :func:`decode_for_hashing` raises.
     """

@@ -1,7 +1,7 @@
 """The tables of exchanges, and the record of which hashes were served to which partner.
 
-A change time is the number of a change, with the second at which that change was the newest. A
-tombstone is a withdrawn claim that a partner still has to be told about (docs/spec/exchange.md,
+A change time is a pair: a second, and the number of the change that was the newest at that second.
+A tombstone is a withdrawn claim that a partner still has to be told about (docs/spec/exchange.md,
 5.2, 5.3).
 """
 
