@@ -239,7 +239,7 @@ class DiskFull(Unreachable):
 class IncompleteOutput(Unreachable):
     """
     The output is incomplete: the disk is full, or reported an error. The command itself may have
-    completed, so check what it did before you run it again. After a command that sends: entrenous
+    completed, so check what it did before you run it again; what was sent is listed by: entrenous
     sent. Then free some space, or print to the terminal.
     """
 

@@ -191,17 +191,17 @@ class BadRelaySetting(Refused):
 
 class UnknownRelaySetting(Refused):
     """
-    In {path}, {name} is not a relay setting. Nothing was started or changed, because the relay
-    would otherwise ignore a misspelled setting. To see the names of all settings, write a file with
-    the default settings: entrenous relay init --out FILE
+    In {path}, {name} is not a relay setting. Nothing was started or changed: if the relay started,
+    it would ignore a misspelled setting. Correct the name, or delete the line. To see the names of
+    all settings, write a file with the default settings: entrenous relay init --out FILE
     """
 
 
 class MetricsAddressTaken(Unreachable):
     """
-    The relay cannot serve its metrics at {listen}. Either the relay itself or another program uses
-    this address, or the address does not belong to this machine, or this account is not allowed to
-    use it. The relay did not start. Change metrics_listen in its settings.
+    The relay cannot serve its metrics at {listen}. Perhaps another program uses this address, or
+    the relay's own address is the same, or this machine does not have the address, or this account
+    is not allowed to use it. The relay did not start. Change metrics_listen in its settings.
     """
 
 

@@ -71,7 +71,7 @@ class AmbiguousBankName(Refused):
     """
     HMA writes the names of banks with capitals, digits and _ only. Written that way, two of this
     gate's banks have the same name, so it is unclear which bank you mean. Nothing was changed. Use
-    the command line, which accepts the full names: entrenous gate bank
+    the command line, which accepts the banks' own names: entrenous gate bank
     """
 
 

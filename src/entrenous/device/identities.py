@@ -44,8 +44,10 @@ CONTACT_TABLE: Final = Table(CONTACT, Contact)
 
 class AddressOnThisMachine(Refused):
     """
-    This person's address points to a program on your own machine, but your own relay is elsewhere.
-    That program was not contacted, and nobody was added. Ask the person for a new link.
+    This person's address points to a program on your own machine, although your own relay is on
+    another machine. Such an address is wrong, or somebody wants to make your device contact a
+    program here. The program was not contacted, and nobody was added. Ask the person for a new
+    link.
     """
 
 

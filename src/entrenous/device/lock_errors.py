@@ -36,7 +36,9 @@ class OutdatedCopy(Refused):
     """
     This is an older copy of the device's folder, for instance from a backup, and the passphrase of
     the device has been changed since. The relay no longer helps to unlock the older copy, so it
-    stays locked. Nothing was changed. The device itself opens as before, with its new passphrase.
+    stays locked. Nothing was changed. The device itself is not affected, and opens with its present
+    passphrase. If you have only this copy, link a new device, beginning on one of your other
+    devices: entrenous device add
     """
 
 

@@ -18,8 +18,9 @@ _PRODUCT_ID: Final = "-//Reminders//EN"
 class NoRunningDeadline(Refused):
     """
     No deadline of case {name} is running, so no calendar was written. A deadline starts when you
-    record that a notice was sent or, under some laws, that it was received. To record that it was
-    sent: entrenous case notice {name} --sent NUMBER
+    record that a notice was sent or, under some laws, that it was received. To see the notices and
+    their numbers: entrenous case show {name}. To record that one was sent: entrenous case notice
+    {name} --sent NUMBER
     """
 
 

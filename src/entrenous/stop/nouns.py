@@ -125,8 +125,8 @@ class BadPolicy(Refused):
 class UnusableBank(Malformed):
     """
     The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. If the
-    database is damaged, restore a backup. If permissions are the problem, make the account that
-    runs the gate the owner of the file.
+    database is damaged, restore a backup. If permissions are the problem, the file has to belong to
+    the account that runs the gate.
     """
 
 

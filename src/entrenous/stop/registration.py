@@ -255,8 +255,8 @@ class PartnerAlreadyKnown(Refused):
 class NoSuchPartner(NotFound):
     """
     This gate has no partner platform with this key or name. Nothing was changed. To list the
-    partners: entrenous gate partner list. To become a partner of this gate, give your platform's
-    key to the operator of the gate, who adds it: entrenous gate partner add
+    partners: entrenous gate partner list. If your own platform should be a partner here, give its
+    key to the operator of this gate.
     """
 
 
@@ -317,7 +317,10 @@ class NotEverybodyAdult(Refused):
 
 
 class ConsentNotGiven(Refused):
-    """You did not answer “yes”, so this was not registered, and no fingerprint of it was sent."""
+    """
+    You did not answer “yes”, so this was not registered, and no fingerprint of it was sent. To
+    register it after all, try again and answer “yes”.
+    """
 
 
 class NoSuchProtection(NotFound):

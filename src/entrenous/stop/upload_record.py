@@ -271,7 +271,7 @@ class AlreadyAppealed(Refused):
 class UploadFileDiffers(Unproven):
     """
     This is not the file of case {case}. Nothing was changed. Send exactly the file that was
-    refused, or no file: the reviewer then looks at the platform's own copy, if there is one.
+    refused. If you send no file, the reviewer looks at the platform's own copy, if there is one.
     """
 
 

@@ -174,8 +174,8 @@ class NoRoomForAllCopies(DiskFull):
 
 class TooManyFiles(Refused):
     """
-    A message can hold at most {limit} files, and you chose {count}. Nothing was sent. Send the rest
-    in a second message.
+    A message can hold at most {limit} files, and you chose {count}. Nothing was sent. Send the
+    files in several messages.
     """
 
 

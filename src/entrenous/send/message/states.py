@@ -279,7 +279,8 @@ class ExportForbidden(Refused):
 class ImplausibleClock(Refused):
     """
     By this device's clock, message {name} expired on {when}. But the clock shows a time more than a
-    month after Entrenous was last used here, so the clock may be wrong, and nothing was deleted.
-    Check the date of this device. If the date is right, you do not have to do anything: in an hour,
-    Entrenous will trust the clock again, and the message will count as expired.
+    month after Entrenous was last used here, so the clock may be wrong. The message was not opened,
+    and nothing was deleted. Check the date of this device. If it is wrong, correct it and open the
+    message again. If it is right, you do not have to do anything: in an hour, Entrenous will trust
+    the clock again, and the message will count as expired.
     """

@@ -81,9 +81,9 @@ class BadInvite(Malformed):
 
 class BadName(Refused):
     """
-    A name has 1 to 64 visible characters, and no space at either end. It must not begin with a
-    dash, because a command would take such a name for an option. Nothing was changed. Choose
-    another name.
+    This name cannot be used: a name has 1 to 64 visible characters, no space at either end, and no
+    dash at the beginning, because a command would take such a name for an option. Nothing was
+    changed. Choose another name.
     """
 
 

@@ -134,8 +134,9 @@ class NothingToDisclose(NotFound):
 
 class OnlyPictureTracesDisclosed(NotFound):
     """
-    Trace {number} is about a clip, a still from a clip, or a sound, but only the marks of pictures
-    that were sent as pictures can be disclosed in a report. Nothing was written.
+    A report can disclose only the marks of pictures that were sent as pictures. Trace {number} is
+    about a clip, a still from a clip, or a sound. Nothing was written. To explain this trace
+    without disclosing marks: entrenous trace FILE --explain DIR
     """
 
 
