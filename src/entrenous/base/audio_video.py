@@ -370,8 +370,8 @@ class NoVideoFound(Malformed):
 class UnsupportedVideoCodec(NoVideoFound):
     """
     Entrenous cannot read this video: its encoding is not supported, or none of its frames can be
-    decoded. Supported are H.264, HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent. If
-    the file plays in another program, save it from there as MP4 and try again.
+    decoded. Entrenous supports H.264, HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent.
+    If the file plays in another program, save it from there as MP4 and try again.
     """
 
 

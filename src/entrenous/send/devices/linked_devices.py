@@ -94,8 +94,8 @@ MAILBOX_TO_DELETE_TABLE: Final = Table(MAILBOX_TO_DELETE, MailboxDeletion)
 
 class UnknownDevice(NotFound):
     """
-    You have no other device called {name}. Nothing was changed. Your other devices: {known}. To
-    list all of them: entrenous device list
+    You have no other device called {name}. Nothing was changed. Your other devices: {known}. To see
+    more about them: entrenous device list
     """
 
 

@@ -156,9 +156,9 @@ class StoppedWhileSending(EntrenousError):
 
 class StoppedWhileMarking(EntrenousError):
     """
-    Stopped after {count} of {total} copies. These are complete, and your vault records whose copy
-    each one is, so a leaked copy can be traced. To start over, type the same command again; these
-    copies are not changed.
+    Stopped after {count} of {total} copies. These are complete. For each of them, your vault
+    contains the name of its recipient, so a leaked copy can be traced. To start over, type the same
+    command again; these copies are not changed.
     """
 
     family = "interrupted"
@@ -166,9 +166,9 @@ class StoppedWhileMarking(EntrenousError):
 
 class NoRoomForAllCopies(DiskFull):
     """
-    The disk is full, so only {count} of {total} copies were written. Those are complete, and your
-    vault records whose copy each one is, so a leaked copy can be traced. Free some space, or choose
-    another folder with --out, and mark the file again for the others.
+    The disk is full, so only {count} of {total} copies were written. Those are complete. For each
+    of them, your vault contains the name of its recipient, so a leaked copy can be traced. Free
+    some space, or choose another folder with --out, and mark the file again for the others.
     """
 
 
