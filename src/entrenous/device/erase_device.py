@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from entrenous.base.environment import PROXY_FILE_NAME
-from entrenous.base.errors import EntrenousError, NoSuchMailbox
-from entrenous.base.files import translate_folder_errors
+from entrenous.base.errors import EntrenousError, NoSuchMailbox, Refused
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, own_device
 from entrenous.device.relay_lock_client import former_addresses
@@ -27,6 +26,14 @@ _DEVICE_FILE_PATTERNS: Final = (
     "lock",
 )
 _FILES_FOLDER: Final = "files"
+
+
+class EraseIncomplete(Refused):
+    """
+    Not everything in {path} could be deleted: the disk is read-only, or permissions do not allow
+    it. Your messages and cases may still be there, encrypted. Your mailbox at the relay may already
+    be deleted. Erase again when files in this folder can be deleted, or delete the folder by hand.
+    """
 
 
 def close_own_mailboxes(device: Device) -> bool:
@@ -63,9 +70,9 @@ def erase_device_files(home: Path) -> tuple[str, ...]:
         The names of other files in the folder, which stay.
 
     Raises:
-        UnusableFolder, ReadOnlyDisk.
+        EraseIncomplete: a file could not be deleted. To continue, call this function again.
     """
-    with translate_folder_errors(home):
+    try:
         if not home.is_dir():
             return ()
         _overwrite_file(home / _KEY_FILE)
@@ -78,6 +85,8 @@ def erase_device_files(home: Path) -> tuple[str, ...]:
         if not left:
             with suppress(OSError):  # this process may lack the right to delete the folder
                 home.rmdir()
+    except OSError:
+        raise EraseIncomplete(path=home) from None
     return left
 
 
