@@ -75,7 +75,7 @@ class BadInvite(Malformed):
     """
     This invite link is damaged or incomplete, or was made by another version of Entrenous. Nobody
     was added. Copy the whole link again, from "entrenous:" to its last character. If that does not
-    help, ask for a new link, or update Entrenous: {update}
+    help, update Entrenous ({update}), or ask for a new link.
     """
 
 
