@@ -39,9 +39,9 @@ def owner() -> CaseOwner:
     [
         (
             lambda item: replace(item, level=EvidenceLevel.A4),
-            "the stamp says A0, .* the case says A4,",
+            "In the stamp: A0, .* In the case: A4,",
         ),
-        (lambda item: replace(item, added_at=LONG_AGO), "the case says A0, added at 2020-01-01"),
+        (lambda item: replace(item, added_at=LONG_AGO), "In the case: A0, added at 2020-01-01"),
     ],
 )
 def test_item_that_differs_from_its_stamp_is_refused(
