@@ -126,8 +126,8 @@ class Refused(EntrenousError):
 class IdInUse(Refused):
     """
     The relay already has different data under the identifier that this device chose for a message,
-    a file or a mailbox, so it stored nothing new. Do it again, for example send the message again:
-    this device then chooses a new identifier.
+    a file or a mailbox, so it stored nothing new. Do it again: a message that you send again gets a
+    new identifier.
     """
 
 
@@ -253,9 +253,15 @@ class RelayFull(DiskFull):
 
 class DiskFailed(Unreachable):
     """
-    A disk, on this machine or at the relay, reported an error, so this could not be stored. Data
-    that was stored earlier was not changed. Try again later. If it happens again, have this
-    machine's disk checked; if you use a relay, tell the people who run it.
+    The disk reported an error, so this could not be stored. Data that was stored earlier was not
+    changed. Try again later; if it happens again, have the disk checked.
+    """
+
+
+class RelayDiskFailed(DiskFailed):
+    """
+    The relay's disk reported an error, so the relay stored nothing. Nothing was lost. Try again
+    later; if it happens again, tell the people who run the relay.
     """
 
 

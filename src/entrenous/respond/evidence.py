@@ -86,6 +86,11 @@ class StampPostponed(Unreachable):
     """
 
 
+def no_answer_text(authority: object) -> str:
+    """Return why a stamp authority issued no stamp: it did not answer."""
+    return translated("{authority} did not answer").format(authority=authority)
+
+
 WHAT_STAMP_PROVES: Final = translatable(
     "This proves that the evidence existed by then, not that what it shows is true."
 )
@@ -151,7 +156,7 @@ def stamp_evidence_or_postpone(name: str, stamp: Callable[[bytes], Stamp], devic
         return stamp_evidence(name, stamp, device)
     except (AuthorityUnreachable, NoAuthorityAnswered) as error:
         _record_pending_stamp(name, device)
-        reason = error.facts.get("why") or f"{error.facts['url']} did not answer"
+        reason = error.facts.get("why") or no_answer_text(error.facts["url"])
         raise StampPostponed(name=name, why=reason) from None
 
 

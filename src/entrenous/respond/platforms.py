@@ -24,9 +24,15 @@ from entrenous.respond.fact_tables import BadTable, fact_cautions, read_table, s
 
 class NoSuchPlatform(NotFound):
     """
-    {name} cannot be used here: either there is no record of a platform of that name, or --look-up
-    needs a web address instead of a name. Nothing was looked up. To list the platforms: entrenous
-    case platform
+    There is no record of a platform called {name}. Nothing was looked up. To list the platforms:
+    entrenous case platform
+    """
+
+
+class LookUpNeedsAddress(NoSuchPlatform):
+    """
+    {name} is the name of a platform, and --look-up needs a web address. Nothing was looked up. To
+    see what is known about this platform: entrenous case platform {name}
     """
 
 

@@ -174,3 +174,15 @@ def test_under_18_case_shows_no_form(cli: Cli, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert run(["case", "show", name], {}) == 0
     assert "Where it goes" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("missing_vault")
+def test_look_up_of_a_platforms_name_asks_for_a_web_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+    assert run(["case", "platform", "instagram", "--look-up"], {}) == 4
+    told = " ".join(capsys.readouterr().err.split())
+    assert "instagram is the name of a platform, and --look-up needs a web address" in told
+    assert run(["case", "platform", "no-such-platform", "--look-up"], {}) == 4
+    assert "no record of a platform called no-such-platform" in capsys.readouterr().err

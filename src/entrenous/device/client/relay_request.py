@@ -19,11 +19,13 @@ import httpx
 from entrenous.base import errors
 from entrenous.base.environment import RandomSource, is_loopback
 from entrenous.base.errors import (
+    DiskFailed,
     DiskFull,
     EntrenousError,
     NotARelay,
     NotEncrypted,
     NotUnderstood,
+    RelayDiskFailed,
     RelayFull,
     RelayNotAuthenticated,
     RelayUnreachable,
@@ -270,6 +272,8 @@ def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> En
         error = read_problem(untrusted_body, _ERRORS_OF_RELAYS)
         if isinstance(error, DiskFull):
             return RelayFull()
+        if isinstance(error, DiskFailed):
+            return RelayDiskFailed()
         if error is not None:
             return error
     # the relay gave up because this device's connection is slow

@@ -17,7 +17,12 @@ from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
 from entrenous.device.client.connections import PerTokenTransport, RateCheckedTransport
 from entrenous.device.client.http_courier import proxy_route_for
-from entrenous.respond.evidence import AuthorityUnreachable, NoAuthorityAnswered, StampRefused
+from entrenous.respond.evidence import (
+    AuthorityUnreachable,
+    NoAuthorityAnswered,
+    StampRefused,
+    no_answer_text,
+)
 from entrenous.respond.nouns import Stamp
 from entrenous.respond.stamp_authorities import (
     StampAuthority,
@@ -74,7 +79,7 @@ def _request_stamp_from_each(
         try:
             return HttpTimestampAuthority(one.url, root, client).stamp(manifest)
         except AuthorityUnreachable:
-            reasons.append(f"{one.name} did not answer")
+            reasons.append(no_answer_text(one.name))
         except StampRefused as why:
             reasons.append(f"{one.name}: {why.facts['why']}")
         except InvalidTimestamp as why:

@@ -19,6 +19,7 @@ from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.nouns import Case
 from entrenous.respond.platforms import (
+    LookUpNeedsAddress,
     NoSuchPlatform,
     PlatformRecord,
     find_platform,
@@ -88,8 +89,11 @@ def platform(
     typed, pasted = _read_platform_and_pasted(context, platform, pasted)
     record = find_platform(typed)
     host = host_of(typed)
-    if "." not in host and (record is None or look_up):
-        raise NoSuchPlatform(name=typed[:60])
+    if "." not in host:
+        if record is None:
+            raise NoSuchPlatform(name=typed[:60])
+        if look_up:
+            raise LookUpNeedsAddress(name=record.id)
     found = None if pasted is None else read_contacts_in_text(pasted)
     if look_up:
         found = _look_up_contacts(context, host, address, lists, yes=yes)
