@@ -109,5 +109,15 @@ def test_damaged_and_unknown_files_raise_no_error() -> None:
     assert read_metadata(b"neither picture nor sound") == Metadata(())
 
 
+def test_fields_before_a_damaged_compressed_text_are_read() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "Ana Example")
+    info.add_text("Comment", "at the lake", zip=True)
+    whole = _picture("PNG", pnginfo=info)
+    text_at = whole.index(b"Comment\0\0") + len(b"Comment\0\0")
+    damaged = whole[:text_at] + b"\0" + whole[text_at + 1 :]
+    assert read_metadata(damaged).fields == ((FieldKind.WORDS, "Author: Ana Example"),)
+
+
 def test_degrees_name_the_hemisphere() -> None:
     assert format_degrees(Place(-33.868, 151.209)) == "33.87° S, 151.21° E"

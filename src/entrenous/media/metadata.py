@@ -7,6 +7,7 @@ a file is damaged, the result is what was read before the damage.
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Metadata:
     place: Place | None = None
 
 
-_DAMAGE_ERRORS: Final = (struct.error, IndexError, ValueError, UnicodeDecodeError)
+_DAMAGE_ERRORS: Final = (struct.error, zlib.error, IndexError, ValueError, UnicodeDecodeError)
 
 
 def read_metadata(untrusted_data: bytes) -> Metadata:
