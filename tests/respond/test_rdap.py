@@ -209,6 +209,12 @@ def test_invalid_server_list_and_one_without_the_name_are_refused(
         look_up(server)
 
 
+def test_server_address_without_a_scheme_is_skipped(server: RdapServer) -> None:
+    services = [[["example"], ["  //x/", f"{server.url}rdap/"]]]
+    server.set_answer("/dns.json", {"services": services})
+    assert look_up(server).contacts
+
+
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
 def test_http_error_status_is_reported(server: RdapServer, status: int) -> None:
     server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER, status)

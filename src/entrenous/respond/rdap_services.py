@@ -126,8 +126,8 @@ def _matching_prefix_bits(
 
 
 def _preferred_server(servers: tuple[str, ...]) -> str | None:
-    """Return the first https address, or else the first other one; None if there is none. Only
-    addresses with a final slash count.
+    """Return the first https address, or else the first http address; None if there is none. Only
+    addresses with a host and a final slash count (RFC 9224 section 3).
     """
     usable = sorted(
         filter(_is_server_address, servers), key=lambda url: not url.startswith("https://")
@@ -137,6 +137,7 @@ def _preferred_server(servers: tuple[str, ...]) -> str | None:
 
 def _is_server_address(server: str) -> bool:
     try:
-        return bool(urlsplit(server).hostname) and server.endswith("/")
+        has_host = bool(urlsplit(server).hostname)
     except ValueError:
         return False
+    return has_host and server.startswith(("https://", "http://")) and server.endswith("/")

@@ -60,12 +60,12 @@ def _are_valid_contacts(contacts: tuple[AbuseContact, ...]) -> bool:
 
 
 def _has_valid_servers(services: RdapServices) -> bool:
-    """Return whether each server is None, contains ``://`` or begins with ``//``."""
+    """Return whether each server is None or the address of a web server."""
     servers = (
         rdap_server_for_name("a.example", services),
         rdap_server_for_address("8.8.8.8", services),
     )
-    return all(server is None or "://" in server or server.startswith("//") for server in servers)
+    return all(server is None or server.startswith(("https://", "http://")) for server in servers)
 
 
 TARGETS: Final = (
