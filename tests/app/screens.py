@@ -27,9 +27,10 @@ _HEIGHT_MAX_PX: Final = 3 * PHONE["height"] // 2
 _README_HEAD: Final = """\
 # Every page, in every state
 
-Each page as a phone of 390 x 844 points shows it, and at most one and a half times that height. The
-people and the pictures are examples: the photograph is NASA's, in the public domain. `make screens`
-draws all of this anew from the running program, and `tests/app/states.py` holds the list.
+Each page of the app, on a phone whose screen is 390 x 844 points. A longer page is cut off at one
+and a half times the height of the screen. The people and the pictures are examples; the photograph
+is NASA's, in the public domain. `make screens` takes the screenshots from the running program, and
+`tests/app/states.py` lists the pages.
 
 | page | light | dark |
 | --- | --- | --- |
