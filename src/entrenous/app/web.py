@@ -49,9 +49,9 @@ _FAULT_MESSAGE: Final = translatable(
 
 class ResultGone(NotFound):
     """
-    This page cannot be shown: the app may have been locked in the meantime, or what the page is
-    about was erased or is not ready yet. Opening the page changed nothing, and what you did before
-    still counts. Start again from the first page.
+    This page cannot be shown. Either the app was locked in the meantime, or the item that the page
+    shows was erased, or it is not ready yet. Opening the page changed nothing, and what you did
+    before still counts. Start again from the first page.
     """
 
 

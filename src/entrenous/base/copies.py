@@ -167,8 +167,9 @@ class BadLabel(Refused):
 
 class DuplicateLabel(Refused):
     """
-    {label} is on line {before} and again on line {line}, but each copy is for one person. Nothing
-    was marked. If these are two people, give them different names; if not, remove one of the lines.
+    The name {label} is on line {before} and again on line {line}, but each line has to name a
+    different person. Nothing was marked. If these are two people, give them different names; if
+    not, remove one of the lines.
     """
 
 

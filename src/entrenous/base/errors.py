@@ -126,7 +126,7 @@ class Refused(EntrenousError):
 class IdInUse(Refused):
     """
     The relay already has different data under the identifier that this device chose for a message,
-    a file or a mailbox, so it stored nothing new. Do it again: a message that you send again gets a
+    a file or a mailbox, so it stored nothing new. Try again: a message that you send again gets a
     new identifier.
     """
 

@@ -60,7 +60,7 @@ class NoSuchContent(NotFound):
 
 
 class BankAlreadyExists(Refused):
-    """There is already a bank with this name, so no bank was created. Choose another name."""
+    """A hash bank with this name already exists, so no bank was created. Choose another name."""
 
 
 class NotOwnContent(Refused):

@@ -24,9 +24,9 @@ from entrenous.base.errors import Unreachable
 
 class NoOpenssl(Unreachable):
     """
-    The demonstration's stamp authority needs the program openssl, which is not installed here. Your
-    own files and messages are not affected. Install openssl (Debian: apt install openssl), then run
-    the demonstration again.
+    The demonstration starts a time-stamp authority of its own, which needs the program openssl, but
+    openssl is not installed here. Your own files and messages are not affected. Install openssl
+    (Debian: apt install openssl), then run the demonstration again.
     """
 
 

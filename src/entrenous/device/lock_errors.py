@@ -59,8 +59,8 @@ class FewTriesLeft(WrongPassphrase):
 
 class OfflineWindowExpired(Unreachable):
     """
-    Since {until}, this device can be unlocked only with its relay, and the relay does not answer
-    now. Nothing was lost. Connect to the network, then try again.
+    This device could be unlocked without its relay only until {until}, and the relay does not
+    answer now. Nothing was lost. Connect to the network, then try again.
     """
 
 
@@ -163,8 +163,9 @@ class SheetTokenRejected(Unproven):
     The relay does not accept this recovery sheet, so no further tries were allowed. After the sheet
     was written, another device of yours was revoked as lost; since then, only newer sheets are
     valid. Nothing was changed, and the device that you want to unlock is not revoked. To allow ten
-    more tries for it, run the same command with the newest sheet that was written on it. If there
-    is no newer sheet, link a new device from another device of yours: entrenous device add
+    more tries on this device, run the same command with the newest sheet that was written on the
+    device. If there is no newer sheet, link a new device from another device of yours: entrenous
+    device add
     """
 
 

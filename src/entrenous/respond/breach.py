@@ -40,8 +40,10 @@ class NoBreachLaw(NotFound):
 
 
 class CaseHasNoBreach(Refused):
-    """Case {name} is not about a breach of your own systems, so nothing was changed. To record when
-    you became aware of one: entrenous case breach {name} --aware-at TIME
+    """
+    Case {name} has no record of a breach of your own systems, so nothing was changed. If it is
+    about such a breach, record when you became aware of it: entrenous case breach {name} --aware-at
+    TIME
     """
 
 

@@ -122,9 +122,10 @@ def check_chain(rows: Iterable[AuditRow], start: AuditHead = AuditHead()) -> Aud
 class AuditLogChanged(Unproven):
     """
     The gate's log cannot be trusted from row {number} on: either something other than the gate
-    changed, deleted, moved or added a row there, or the head that you gave is not from this log.
-    This check changed nothing. First check that head. If it is right, keep a copy of the database
-    as it is, and compare it with your backups.
+    changed, deleted, moved or added a row there, or the log head (the hash of a row) that you gave
+    is not from this log. This check changed nothing. First compare the log head with the one that
+    you noted. If it is right, keep a copy of the database as it is, and compare it with your
+    backups.
     """
 
 

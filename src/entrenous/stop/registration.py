@@ -352,7 +352,8 @@ class NothingToProtect(Refused):
 class FilesNotOnDevice(Refused):
     """
     This device does not have the files of message {name}: either the message has not been opened
-    here yet, or it can be opened only a limited number of times. Nothing was registered. If you
-    have not opened the message yet, open it first: entrenous open {name}. If you have one of its
-    files, register that: entrenous protect FILE --gate URL
+    here yet, or it can be opened only a limited number of times, and the files of such messages are
+    not stored. Nothing was registered. If you have not opened the message yet, open it first:
+    entrenous open {name}. If you have one of its files, register that: entrenous protect FILE
+    --gate URL
     """

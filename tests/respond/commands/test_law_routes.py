@@ -70,7 +70,7 @@ def test_under_18_gets_only_hash_banks_and_contacts(
         ("intimate = 'yes'", "yes is not a valid value for intimate"),
         ("day = 2026-03-01T00:00:00", "is not a valid value for day"),
         ('day = "March"', "March is not a valid value for day"),
-        ("colour = 1", "colour is not a key"),
+        ("colour = 1", "no field with the name colour"),
         ("lives_in = 1", "1 is not a valid value for lives_in"),
         ('lives_in = "Atlantis"', "Atlantis is not a place"),
         ('platform = "mybook"', "no record of a platform called mybook"),

@@ -221,7 +221,7 @@ def test_interrupted_send_sends_nothing_later(cli: CommandLine) -> None:
     assert (result.status, result.out, result.err) == (
         130,
         "",
-        "Undone: nothing was sent to anybody.\n",
+        "You stopped this message in time. Nothing was sent to anybody.\n",
     )
     assert cli.run_json("ana", "sent")["messages"] == []
     cli.run_json("ana", "inbox")
@@ -250,7 +250,7 @@ def test_undo_reports_that_nothing_was_sent(cli: CommandLine) -> None:
     cli.monkeypatch.setattr(send, "make_undo_wait", make_interrupted_wait)
     result = cli.run("ana", *SEND_TO_BEN, "--undo", "10")
     assert (result.status, result.out) == (130, "")
-    assert result.err == "Undone: nothing was sent to anybody.\n"
+    assert result.err == "You stopped this message in time. Nothing was sent to anybody.\n"
     assert cli.run_json("ana", "sent")["messages"] == []
     assert cli.run_json("ben", "inbox")["messages"] == []
 

@@ -24,7 +24,10 @@ class BadScenario(Malformed):
 
 
 class UnknownScenarioKey(BadScenario):
-    """{key} is not a key of a scenario. Nothing was looked up. The keys are: {keys}."""
+    """
+    A scenario has no field with the name {key}. Nothing was looked up. The fields of a scenario
+    are: {keys}.
+    """
 
 
 class BadScenarioValue(BadScenario):

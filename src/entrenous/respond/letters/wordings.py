@@ -20,9 +20,9 @@ _WORDINGS_FOLDER: Final = "wordings"
 
 class NoSuchLanguage(NotFound):
     """
-    There are no letters in the language "{language}", so nothing was drafted. There are letters in:
-    en (English), de (Deutsch), fr (français), es (español), pt (português). Choose one of them with
-    --language.
+    Entrenous cannot draft letters in the language "{language}", so nothing was drafted. It can
+    draft them in: en (English), de (Deutsch), fr (français), es (español), pt (português). Choose
+    one of these languages with --language.
     """
 
 

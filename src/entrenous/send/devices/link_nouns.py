@@ -168,12 +168,12 @@ class LinkPicturesDifferOnNewDevice(Unproven):
 
 class LinkNotCompleted(LinkEnded):
     """
-    Linking has ended, and this device was not linked. Either your other device stopped the linking,
-    or more than ten minutes passed, or the link code was already used, or a message was invalid or
-    arrived out of order. If you know that it was none of the first three, somebody may be
-    intercepting the connection. If this device is already in the list on your other device, remove
-    it there: entrenous device revoke NAME. To start again, run this on your other device: entrenous
-    device add
+    The linking has ended, and this device was not linked. There are four possible reasons: your
+    other device stopped the linking, or more than ten minutes passed, or the link code was already
+    used, or a message was invalid or arrived out of order. If you are sure that none of the first
+    three reasons applies, somebody may be intercepting the connection. If this device is already in
+    the list on your other device, remove it there: entrenous device revoke NAME. To start again,
+    run this on your other device: entrenous device add
     """
 
 
@@ -193,9 +193,9 @@ class LinkStoppedHere(LinkEnded):
 
 class StoppedAfterGrant(EntrenousError):
     """
-    Stopped, but {name} is already on your list of devices. The people you write to are notified of
-    the new device, and linking continues automatically. If {name} never answers, remove it:
-    entrenous device revoke NAME
+    You stopped this command, but {name} is already on your list of devices, and the people you
+    write to are notified of it. The linking is completed when {name} answers. If {name} never
+    answers, remove it: entrenous device revoke NAME
     """
 
     # Not one of the five families in base/errors.py: nothing failed, the user stopped it.

@@ -139,7 +139,7 @@ class CopyRefused(Refused):
 
 
 class SendingUndone(EntrenousError):
-    """Undone: nothing was sent to anybody."""
+    """You stopped this message in time. Nothing was sent to anybody."""
 
     # Nothing failed, so it is in none of the five families in base/errors.py.
     family = "interrupted"
@@ -222,8 +222,9 @@ ItemT = TypeVar("ItemT")
 
 class NoSuchDraft(NotFound):
     """
-    This message, or this file of it, is no longer among your drafts: it was sent, discarded or
-    removed. Nothing was changed. Before you write it again, look at the messages that you sent.
+    This message, or the file of it that you chose, is no longer among your drafts: it was sent,
+    discarded or removed. Nothing was changed. Before you write it again, look at the messages that
+    you sent.
     """
 
 

@@ -78,8 +78,8 @@ class UnsafeFiles(Malformed):
     """
     Message {name} contains data that is not in the form in which Entrenous writes pictures, clips
     and sounds: {files}. Such a file is damaged or contains other data as well, and can attack the
-    program that shows it, so no part of the message was written. Ask its sender what they sent. To
-    write everything unchanged, for a program that can open such files safely: entrenous open {name}
+    program that shows it. So no file of the message was saved. Ask its sender what they sent. To
+    save all files unchanged, for a program that can open such files safely: entrenous open {name}
     --unchecked. If the message can be opened only a limited number of times, add --export.
     """
 

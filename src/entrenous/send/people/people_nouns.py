@@ -156,9 +156,8 @@ class NothingToCompare(NotFound):
 class CodeDoesNotMatch(Unproven):
     """
     The code in this picture is not the one that {name}'s device shows for your device, so {name}'s
-    keys do not count as compared. Photograph the code again, from {name}'s own screen. If it does
-    not match again, somebody may be intercepting the connection: do not send {name} anything
-    private.
+    keys were not confirmed. Photograph the code again, from {name}'s own screen. If it does not
+    match again, somebody may be intercepting the connection: do not send {name} anything private.
     """
 
 
@@ -179,8 +178,8 @@ class NoCodeInPicture(Malformed):
 class ComparisonNotReady(Refused):
     """
     {name}'s part of the comparison has not arrived yet, so you cannot confirm anything. Nothing was
-    changed. Ask {name} to run this, with their name for you as YOU: entrenous person verify YOU
-    --sas. Then run here again: entrenous person verify {name} --sas
+    changed. Ask {name} to run this command, in which YOU stands for the name that {name} gave you:
+    entrenous person verify YOU --sas. Then run this again: entrenous person verify {name} --sas
     """
 
 

@@ -110,10 +110,11 @@ class NewerReport(Malformed):
 
 class ReportCheckFailed(Unproven):
     """
-    This report is not valid. This differs: {what}. In the report: {said}. In the check: {found}.
-    Either the report was wrong when it was made, or it was changed afterwards, or these are not the
-    files that it is about. Ask whoever sent the report for the unchanged report and for the files
-    that belong to it. If the check fails again, do not rely on the report.
+    This report is not valid, because the report and the check differ in this: {what}. In the
+    report: {said}. In the check: {found}. Either the report was wrong when it was made, or it was
+    changed afterwards, or these are not the files that it is about. Ask whoever sent the report for
+    the unchanged report and for the files that belong to it. If the check fails again, do not rely
+    on the report.
     """
 
 
@@ -142,7 +143,7 @@ class OnlyPictureTracesDisclosed(NotFound):
 
 class TraceTooOldToDisclose(Refused):
     """
-    Trace {number} does not say how many copies were compared, or the picture was marked for more
-    people afterwards. Nothing was written. First trace the file again: entrenous trace FILE. Then
-    disclose the new trace.
+    Either trace {number} does not say how many copies were compared, or the picture was marked for
+    more people after this trace. Nothing was written. First trace the file again: entrenous trace
+    FILE. Then disclose the new trace.
     """
