@@ -33,7 +33,7 @@ from entrenous.send.tokens.token_ranges import (
 from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, SendTokenChanges
 from tests.send.send_device import Network, Person
 from tests.send.send_text import send_text
-from tests.village.malicious_relay import HonestCall, error_trick
+from tests.village.malicious_relay import HonestCall, changed_answer_trick, error_trick
 
 
 def delete_sessions(person: Person) -> None:
@@ -70,6 +70,27 @@ def test_a_session_repair_loses_no_letter_in_transit(friends: Network) -> None:
     send_text(ben, "ana")
     send_text(ana, "ben")
     assert (ana.received_count(), ben.received_count()) == (2, 2)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_late_letter_does_not_undo_a_session_repair(friends: Network, *, lost: bool) -> None:
+    """A letter of the old session arrives after the repair, perhaps because the other side lost
+    that session.
+    """
+    ana, ben = friends["ana"], friends["ben"]
+    send_text(ana, "ben")
+    send_text(ana, "ben")
+    without_first = changed_answer_trick(lambda page: page[1:])
+    with ben.courier.replace_calls(waiting_envelopes=without_first):
+        fetch_messages(ben.device)
+    if lost:
+        delete_sessions(ana)
+    repair_sessions("ana", ben.device)
+    assert ben.received_count() == 2  # the late letter arrives
+    flush_outbox(ben.device)
+    send_text(ben, "ana")
+    assert ana.received_count() == 1
+    assert take_undecryptable_count(ana.device) == 0
 
 
 def test_a_session_repair_without_prekeys_changes_nothing(friends: Network) -> None:

@@ -279,10 +279,28 @@ def _store_ratchet_state(
     if peer is not None:
         moved = _drop_unneeded_own_keys(moved, own_key, peer, device)
     if peer is not None and not newest:
-        moved = replace(
-            moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
-        )
+        moved = _keep_newer_key_and_session(moved, peer)
     PEER_TABLE.store(moved, peer_key(header.from_person, header.from_device), device.vault)
+
+
+def _keep_newer_key_and_session(moved: PeerDevice, peer: PeerDevice) -> PeerDevice:
+    """Keep the key to which we seal, since a letter that arrives late replaces it with no older
+    one. If we have begun a session since the newest letter arrived, keep writing in that session,
+    which the peer expects with this key.
+    """
+    sessions = moved.sessions
+    if not peer.made_for_me and peer.sessions and peer.sessions[0] in sessions:
+        begun = peer.sessions[0]
+        sessions = (begun, *(other for other in sessions if other != begun))
+    return replace(
+        moved,
+        sessions=sessions,
+        seal_to=peer.seal_to,
+        made_for_me=peer.made_for_me,
+        prekey=peer.prekey,
+        key_epoch=peer.key_epoch,
+        key_head=peer.key_head,
+    )
 
 
 def _drop_unneeded_own_keys(
