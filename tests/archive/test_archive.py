@@ -73,6 +73,7 @@ from tests.deterministic import SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
 from tests.send.send_text import send_text
+from tests.send.signed_lists import issue_key_bundle
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,25 @@ def test_signed_receipts_are_imported(exchange: ArchivedExchange) -> None:
     message = next(one for one in ana.ledger.messages() if one.name == exchange.sent_name)
     proofs = receipt_proofs(message.id, ana)
     assert proofs.cards
+    assert proofs.copies[0].receipts
+    assert receipt_proofs(message.id, fresh) == proofs
+
+
+def test_receipt_is_imported_with_a_card_that_has_its_list_as_an_earlier_one() -> None:
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
+    ana.add_contact(ben)
+    mark_keys_compared("ana", ben.device)
+    ana.send(SMALL_PICTURE, ben)
+    ben.open_newest()
+    network.clock.advance(minutes=30)  # receipts are sent some minutes later
+    fetch_messages(ben.device)
+    fetch_messages(ana.device)
+    (head,) = ana.device.vault.keys(RECEIPT_KEY_BUNDLE)
+    ana.device.vault.put(RECEIPT_KEY_BUNDLE, head, issue_key_bundle(ben))
+    (message,) = ana.device.ledger.messages()
+    proofs, fresh = receipt_proofs(message.id, ana.device), set_up_offline_device(network)
+    import_tar(export_tar(ana.device), fresh)
     assert proofs.copies[0].receipts
     assert receipt_proofs(message.id, fresh) == proofs
 

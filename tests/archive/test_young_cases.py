@@ -5,12 +5,16 @@ import io
 import pytest
 
 from entrenous.archive import contents
+from entrenous.archive.archive_format import BadArchive
+from entrenous.archive.contents import CUSTODY_FOLDER, ArchiveRecord
+from entrenous.archive.take_records import import_cases
 from entrenous.archive.write_archive import write_archive_tar
 from entrenous.base.identifiers import BlobId
+from entrenous.device.vault_tables import unpack
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import erase_case
-from entrenous.respond.custody import ERASED_CASES_TABLE, verify_chain
+from entrenous.respond.custody import ERASED_CASES_TABLE, CustodyLink, verify_chain
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import (
     add_file,
@@ -84,6 +88,20 @@ def test_pictures_of_cases_under_18_are_skipped_on_import(
     assert PICTURE in tar
     assert import_tar(tar, fresh.device).cases == 1
     assert stored_files(fresh) == {case.evidence[0].blob}
+
+
+@pytest.mark.parametrize("places", [(1, 0, 2), (1, 2), (0, 2)])
+def test_custody_links_out_of_order_or_missing_are_refused(
+    owner: CaseOwner, places: tuple[int, ...]
+) -> None:
+    case_with_evidence(owner)
+    links = [
+        ArchiveRecord(CUSTODY_FOLDER, key, unpack(CustodyLink, data), data)
+        for key, data in sorted(owner.device.vault.items(CUSTODY_FOLDER))
+    ]
+    import_cases(links, CaseOwner().device)
+    with pytest.raises(BadArchive):
+        import_cases([links[place] for place in places], CaseOwner().device)
 
 
 def test_erased_case_under_18_is_not_restored_by_an_older_archive(owner: CaseOwner) -> None:

@@ -29,7 +29,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.identity import Person
 from entrenous.crypto.hashing import mark_commitments_hash, sha256
-from entrenous.crypto.statements import verify_key_bundle, verify_receipt
+from entrenous.crypto.statements import devices_on_list, verify_key_bundle, verify_receipt
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import (
     RECEIPT_COVERAGE_TABLE,
@@ -71,11 +71,11 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
         if known and not RECEIPT_COVERAGE_TABLE.has(item.key, device.vault):
             device.vault.put(RECEIPT_COVERAGE, item.key, item.data)
     key_bundles = {item.key: item.data for item in records_in(RECEIPT_KEY_BUNDLES_FOLDER, items)}
-    people = _verified_people_by_head(key_bundles)
+    signers = _verified_signers_by_head(key_bundles)
     for item in records_in(RECEIPTS_FOLDER, items):
         key, receipt = item.key.replace("/", " "), item.decoded
         if not RECEIPT_TABLE.has(key, device.vault) and _is_valid_receipt(
-            key, receipt, people, device
+            key, receipt, signers, device
         ):
             device.vault.put(RECEIPT, key, item.data)
             device.vault.put(
@@ -83,21 +83,22 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
             )
 
 
-def _verified_people_by_head(key_bundles: Mapping[str, bytes]) -> Mapping[bytes, Person]:
-    """Return the people whose devices may have signed receipts, by the head of their device
-    list.
+def _verified_signers_by_head(key_bundles: Mapping[str, bytes]) -> Mapping[bytes, Person]:
+    """Return the people whose devices may have signed receipts, by the head of the device list
+    that a receipt names, which may be older than the newest one in the key bundle. Each person has
+    only the devices that may have signed.
     """
-    people = dict[bytes, Person]()
-    for head, untrusted in key_bundles.items():
-        with suppress(EntrenousError):
-            person = verify_key_bundle(read_key_bundle(untrusted))
-            if person.head.hex() == head:
-                people[person.head] = person
-    return people
+    signers = dict[bytes, Person]()
+    for encoded_head, untrusted in key_bundles.items():
+        with suppress(EntrenousError, ValueError):
+            head, bundle = bytes.fromhex(encoded_head), read_key_bundle(untrusted)
+            person = verify_key_bundle(bundle)
+            signers[head] = replace(person, devices=devices_on_list(person, bundle, head))
+    return signers
 
 
 def _is_valid_receipt(
-    key: str, receipt: ProvenReceipt, people: Mapping[bytes, Person], device: Device
+    key: str, receipt: ProvenReceipt, signers: Mapping[bytes, Person], device: Device
 ) -> bool:
     """Check that a receipt was signed by the device to which the copy was sent, and that it is
     about this copy and its marks.
@@ -105,7 +106,7 @@ def _is_valid_receipt(
     envelope, _, event = key.partition(" ")
     copy = COPY_DELIVERY_TABLE.load(envelope, device.vault)
     covered = RECEIPT_COVERAGE_TABLE.load(envelope, device.vault)
-    person = people.get(receipt.head)
+    person = signers.get(receipt.head)
     if copy is None or covered is None or person is None or event != str(int(receipt.event)):
         return False
     try:
@@ -261,8 +262,8 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
     """Store cases that are new, or newer than this device's version.
 
     Raises:
-        BadArchive: a case is stored under another case's name, or a custody entry under another
-            entry's number.
+        BadArchive: a case is stored under another case's name, or the links of a custody chain are
+            not numbered from 0 in ascending order.
     """
     chains = _custody_chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
@@ -281,13 +282,18 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
 
 
 def _custody_chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
-    """Return the custody chain of each case, by its name."""
+    """Return the custody chain of each case, by its name.
+
+    Raises:
+        BadArchive: the links of a case are not numbered from 0 in ascending order.
+    """
     chains = dict[str, list[ArchiveRecord]]()
     for item in records_in(CUSTODY_FOLDER, items):
         name, _, number = item.key.partition("/")
-        if number != f"{item.decoded.number:010d}":
+        chain = chains.setdefault(name, [])
+        if number != f"{item.decoded.number:010d}" or item.decoded.number != len(chain):
             raise BadArchive
-        chains.setdefault(name, []).append(item)
+        chain.append(item)
     return chains
 
 

@@ -296,6 +296,17 @@ def verify_key_bundle(bundle: KeyBundle) -> Person:
     )
 
 
+def devices_on_list(person: Person, bundle: KeyBundle, head: bytes) -> tuple[CertifiedDevice, ...]:
+    """Return the devices that a bundle's list with this head has, and its newest list still has
+    with the same certificate; none if the bundle has no such list. ``person`` is the one that
+    :func:`verify_key_bundle` returned for the bundle.
+    """
+    listed = {device_list_head(one.statement): one.said for one in bundle.lists}.get(head)
+    then = set() if listed is None else {(one.device, one.proof) for one in listed.devices}
+    pairs = zip(person.devices, bundle.newest.said.devices, strict=True)
+    return tuple(key for key, now in pairs if (now.device, now.proof) in then)
+
+
 def verify_certificate(signed: SignedDeviceCertificate, master: MasterPublicKeys) -> None:
     """Verify that the owner of these master keys certified this device; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):

@@ -13,12 +13,17 @@ import numpy as np
 
 from entrenous.base.copies import Copy, CopyProof, ReceiptEvent, ReceiptStatement, SignedReceipt
 from entrenous.base.identifiers import PersonId, RecipientId
-from entrenous.base.identity import CertifiedDevice, DeviceList, KeyBundle, ListedDevice, Person
+from entrenous.base.identity import CertifiedDevice, KeyBundle, Person
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, mark_commitments_hash, sha256
 from entrenous.crypto.identity_keys import verify_device_ed25519_signature
-from entrenous.crypto.statements import device_list_head, verify_key_bundle, verify_receipt
+from entrenous.crypto.statements import (
+    device_list_head,
+    devices_on_list,
+    verify_key_bundle,
+    verify_receipt,
+)
 from entrenous.media.resize import shrink_picture
 from entrenous.trace.report.examine import examine_found_picture, program_versions
 from entrenous.trace.report.nouns import DisclosedCopy, ExaminedEvidence, Report, ReportCheckFailed
@@ -65,7 +70,7 @@ def key_bundles_for_receipts(
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
     heads = {one.head for one in said}
-    return tuple(card for card in cards if heads & _device_lists(read_key_bundle(card)).keys())
+    return tuple(card for card in cards if heads & _list_heads(read_key_bundle(card)))
 
 
 def check_copy_receipts(
@@ -159,23 +164,16 @@ def _signing_key(
     statement: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, KeyBundle]]
 ) -> CertifiedDevice:
     for person, card in people:
-        listed = _device_lists(card).get(statement.head)
-        if person.id != statement.recipient or listed is None:
-            continue
-        for key, now in zip(person.devices, card.newest.said.devices, strict=True):
-            if key.device == statement.device and _is_on_device_list(now, listed):
-                return key
+        if person.id == statement.recipient:
+            for key in devices_on_list(person, card, statement.head):
+                if key.device == statement.device:
+                    return key
     raise _receipt_error(copy, "a device of its recipient's list", "no card with that list")
 
 
-def _device_lists(card: KeyBundle) -> Mapping[bytes, DeviceList]:
-    """Return a card's device lists, the newest and its predecessors, by head (the list's hash)."""
-    return {device_list_head(one.statement): one.said for one in card.lists}
-
-
-def _is_on_device_list(now: ListedDevice, listed: DeviceList) -> bool:
-    """Return whether a list has the device with its current certificate."""
-    return (now.device, now.proof) in {(one.device, one.proof) for one in listed.devices}
+def _list_heads(card: KeyBundle) -> set[bytes]:
+    """Return the heads (hashes) of all device lists in a card."""
+    return {device_list_head(one.statement) for one in card.lists}
 
 
 def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFailed:
