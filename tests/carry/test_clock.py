@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import Expired, RelayClockAhead
+from entrenous.base.identifiers import BlobId
 from entrenous.carry.accept import accept, list_waiting_envelopes
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay, stored_clock_mark
 from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
 from entrenous.carry.release import release_key_share
+from entrenous.carry.send_tokens import add_and_drop_send_tokens
 from entrenous.carry.store.postgres import open_postgres
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
-from entrenous.wire.relay_nouns import EnvelopeState
+from entrenous.wire.relay_nouns import EnvelopeState, SendTokenChanges
 from tests.carry.minute_sweep import relay_at_time
-from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
+from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay, stream
 from tests.carry.test_expire import count_rows, create_mailbox_and_post
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
@@ -145,14 +148,21 @@ def test_doubtful_clock_reports_nothing_as_expired(
     """Devices accept an expiry as final, so a relay in doubt about its clock refuses requests."""
     right_time = clock.moment
     clock.moment = right_time + CLOCK_ERROR
+    new_blob = replace(message.blob_deposit(), id=BlobId(bytes(16)))
+    no_tokens = SendTokenChanges((), (), message.until)
     for request_work in (
         lambda: release_key_share(message.id, message.open, message.new_attempt(), relay),
         lambda: envelope_status(message.id, message.withdraw, relay),
         lambda: accept(message.new_envelope(), message.token, relay),
+        lambda: upload_blob(message.blob_deposit(), message.token, stream(b""), relay),
+        lambda: upload_blob(new_blob, message.token, stream(b""), relay),
+        lambda: add_and_drop_send_tokens(message.mailbox, message.owner, no_tokens, relay),
     ):
         with pytest.raises(RelayClockAhead):
             run_sync(request_work())
     clock.moment = right_time
+    assert not run_sync(upload_blob(message.blob_deposit(), message.token, stream(b""), relay))
+    assert run_sync(add_and_drop_send_tokens(message.mailbox, message.owner, no_tokens, relay))
     assert (
         run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
         == message.share

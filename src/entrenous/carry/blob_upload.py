@@ -30,7 +30,7 @@ from entrenous.carry.expire import (
     remove_request_orphans,
     with_orphan_names,
 )
-from entrenous.carry.relay import Relay, RowTransaction, RowView, now
+from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
 from entrenous.carry.send_tokens import require_room_for_blob, require_send_token
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
@@ -66,7 +66,8 @@ async def upload_blob(
         NoSuchBlob: the mailbox was deleted or the upload expired while the bytes arrived.
         TooLarge, TooFarAhead, Expired: the blob is too large, or its expiry is too far ahead or
             past.
-        RelayClockAhead: the clock may be wrong, so it is unknown whether the token has expired.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the token, the blob or an
+            earlier upload of it has expired.
         MailboxFull: the mailbox would have too many blobs or bytes, including unfinished uploads.
         TooMany: another upload of this blob is under way, or there are too many uploads.
         DiskFull: the disk is full, or has only the space that is reserved for letters.
@@ -176,6 +177,7 @@ def _begin_upload(
     present = now(relay)
     stored = tx.get(StoredBlob, new.blob)
     if stored is not None and stored.due_at <= present:
+        refuse_clock_ahead(tx, present)
         delete_blob_row(tx, stored, present)
         stored = None
     if stored is not None and _is_same_upload(stored, new):
@@ -183,6 +185,8 @@ def _begin_upload(
     require_send_token(tx, new.mailbox, token, present)
     if stored is not None:
         raise IdInUse
+    if deposit.expires_at <= present:
+        refuse_clock_ahead(tx, present)
     refuse_invalid_expiry(deposit.expires_at, present, relay.limits)
     upload = _find_resumable_upload(tx, new, present)
     if upload is None:
@@ -199,10 +203,11 @@ def _find_resumable_upload(
 ) -> StoredUpload | None:
     """Return the unfinished upload with this blob id, if there is one that can still be resumed.
 
-    Raises IdInUse if a different blob is being uploaded with this id.
+    Raises IdInUse if a different blob is being uploaded with this id, and RelayClockAhead.
     """
     upload = tx.get(StoredUpload, new.blob)
     if upload is not None and upload.due_at <= present:
+        refuse_clock_ahead(tx, present)
         delete_upload_row(tx, upload, present)
         upload = None
     if upload is not None and not _is_same_upload(upload, new):

@@ -87,17 +87,19 @@ async def add_and_drop_send_tokens(
     Raises:
         NoSuchMailbox, WrongToken: the mailbox is unknown, or the token is not its owner's.
         Expired: the batch's expiry is past.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the expiry is past.
         TooManyRegistered: there would be too many tokens.
     """
     present = now(relay)
     # Only the date is stored, since the exact time would reveal which tokens were added together.
     # When the token is first used to claim prekeys, the time of the claim replaces the date.
     today = present.replace(hour=0, minute=0, second=0)
-    if batch.expires_at <= present:
-        raise Expired(when=batch.expires_at)
 
     def replace_tokens(tx: RowTransaction) -> int:
         require_owner_token(tx, mailbox, token)
+        if batch.expires_at <= present:
+            refuse_clock_ahead(tx, present)
+            raise Expired(when=batch.expires_at)
         for lock in batch.drop:
             tx.drop(StoredToken, mailbox, lock)
         registered = tx.count(StoredToken, mailbox=mailbox)
