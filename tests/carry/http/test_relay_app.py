@@ -158,12 +158,12 @@ def test_range_for_another_version_returns_the_whole_blob(
     assert web.get(url, headers={**header, "If-Range": '"other"'}).content == message.blob
 
 
-def test_head_request_returns_the_length_and_no_body(
-    web: httpx.Client, message: SampleMessage
+@pytest.mark.parametrize("more_headers", [{}, {"Range": "bytes=0-9"}])
+def test_head_request_returns_the_whole_length_and_no_body(
+    web: httpx.Client, message: SampleMessage, more_headers: dict[str, str]
 ) -> None:
-    answer = web.head(
-        f"{URL}/v1/blobs/{to_base64url(message.blob_id)}", headers=bearer_header(message.fetch)
-    )
+    url = f"{URL}/v1/blobs/{to_base64url(message.blob_id)}"
+    answer = web.head(url, headers=bearer_header(message.fetch) | more_headers)
     assert (answer.status_code, answer.headers["content-length"], answer.content) == (
         200,
         "5000",

@@ -196,6 +196,11 @@ def test_each_fault_is_named(
     assert expected_words in finding.words
 
 
+def test_disk_needs_no_space_for_blobs_in_a_bucket(settings: RelaySettings, tmp_path: Path) -> None:
+    crowded = require_more_free_space(settings, tmp_path)
+    assert findings_by_part(replace(crowded, blobs="s3://blobs/relay"))["disk"].ok
+
+
 def test_plain_http_is_allowed_behind_a_proxy(settings: RelaySettings, tmp_path: Path) -> None:
     plain = replace(listen_everywhere_without_tls(settings, tmp_path), behind_proxy=True)
     assert findings_by_part(plain)["tls"].ok

@@ -166,13 +166,14 @@ async def show_upload(request: Request, relay: Relay) -> Response:
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
-    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); a download never counts as an
-    opening.
+    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14), or ``HEAD``, for which a range
+    is ignored (section 14.2). A download never counts as an opening.
     """
     blob = await find_blob(blob_of(request), token_of(request), relay)
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(blob.sha256)}"'}
+    is_head = request.method == "HEAD"
     try:
-        part = parse_byte_range(request.headers, blob.size, headers["ETag"])
+        part = None if is_head else parse_byte_range(request.headers, blob.size, headers["ETag"])
     except RangeNotSatisfiable:
         headers["Content-Range"] = f"bytes */{blob.size}"
         return Response(status_code=416, headers=headers)
@@ -180,7 +181,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     if part:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
     headers["Content-Length"] = str(stop - start)
-    if request.method == "HEAD":
+    if is_head:
         stop = start  # no body is sent, so no bytes are read
     chunks = await relay.blobs.read(blob.name, start, stop)
     kind = "application/octet-stream"
