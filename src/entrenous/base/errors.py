@@ -63,8 +63,8 @@ class BadRecord(Malformed):
     """
     A stored record ({kind}) cannot be read: it is damaged, or a newer version of Entrenous wrote
     it. Nothing was changed. Update Entrenous and try again. If that does not help and you have a
-    backup of your Entrenous folder, you can read your messages and cases in the backup, unless the
-    passphrase was changed since; the backup cannot send any more.
+    backup of your Entrenous folder, you can read your messages and cases in the backup, unless you
+    changed the passphrase after making it. You cannot send messages from the backup.
     """
 
 
@@ -239,8 +239,8 @@ class DiskFull(Unreachable):
 class IncompleteOutput(Unreachable):
     """
     The output is incomplete: the disk is full, or reported an error. The command itself may have
-    completed, so check what it did before you run it again; what was sent is listed by: entrenous
-    sent. Then free some space, or print to the terminal.
+    completed, so check what it did before you run it again. To see what was sent: entrenous sent.
+    Then free some space, or print to the terminal.
     """
 
 

@@ -191,9 +191,9 @@ class BadRelaySetting(Refused):
 
 class UnknownRelaySetting(Refused):
     """
-    In {path}, {name} is not a relay setting. Nothing was started or changed: if the relay started,
-    it would ignore a misspelled setting. Correct the name, or delete the line. To see the names of
-    all settings, write a file with the default settings: entrenous relay init --out FILE
+    In {path}, {name} is not a relay setting. Nothing was started or changed, because a misspelled
+    setting would have no effect. Correct the name, or delete the line. To see the names of all
+    settings, write a file with the default settings: entrenous relay init --out FILE
     """
 
 

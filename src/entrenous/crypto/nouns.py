@@ -8,10 +8,10 @@ from entrenous.base.identifiers import BlobId
 
 class BadKey(Malformed):
     """
-    The key of a device that you are writing to, or with which you are comparing keys, is not valid.
-    So nothing was encrypted with it, and nothing was sent to that device. If the device belongs to
-    somebody else, ask them to update Entrenous and then to write to you once. If the device is your
-    own, update Entrenous on it.
+    A key is not valid. It belongs to a device that you are writing to, or that you are comparing
+    keys with. Nothing was encrypted with this key, and nothing was sent to that device. If the
+    device belongs to somebody else, ask them to update Entrenous and then to write to you once. If
+    the device is your own, update Entrenous on it.
     """
 
 

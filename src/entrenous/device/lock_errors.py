@@ -37,8 +37,8 @@ class OutdatedCopy(Refused):
     This is an older copy of the device's folder, for instance from a backup, and the passphrase of
     the device has been changed since. The relay no longer helps to unlock the older copy, so it
     stays locked. Nothing was changed. The device itself is not affected, and opens with its present
-    passphrase. If you have only this copy, link a new device, beginning on one of your other
-    devices: entrenous device add
+    passphrase. If you no longer have the device's newer folder, link a new device, beginning on one
+    of your other devices: entrenous device add
     """
 
 
@@ -119,8 +119,8 @@ class WeakPassphrase(Refused):
 
 class NoPassphrase(Refused):
     """
-    A passphrase is needed, but there is no terminal to ask for it. Nothing was changed. Provide it
-    with {how}.
+    A passphrase is needed, but there is no terminal to ask for it. Nothing was changed. Provide the
+    passphrase with {how}.
     """
 
 

@@ -253,8 +253,8 @@ class SheetOfThisDevice(Refused):
     This recovery sheet was written on the device in {home}. You are using that device now, so it is
     not lost, and nothing was changed. You can still revoke this device, but that cannot be undone,
     and every copy of its folder stays locked for good. First export its messages and cases:
-    entrenous archive export --out DIR. Then revoke it, with an empty folder as DIR:
-    ENTRENOUS_HOME=DIR entrenous device revoke --lost --recovery FILE
+    entrenous archive export --out DIR. Then revoke it, with the path of another, empty folder as
+    EMPTY: ENTRENOUS_HOME=EMPTY entrenous device revoke --lost --recovery FILE
     """
 
 

@@ -43,9 +43,9 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 class TooLargeToKeep(Refused):
     """
-    This file, or the saved page with its files, is larger than {limit_mb} MB, the most that one
-    item of a case can have (at least {size_mb} MB were read). Nothing was stored. Save a shorter or
-    smaller version, and add that.
+    One item of a case can have at most {limit_mb} MB. This file, or the saved page with its files,
+    is larger: at least {size_mb} MB were read. Nothing was stored. Save a shorter or smaller
+    version, and add that.
     """
 
 

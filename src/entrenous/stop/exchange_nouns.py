@@ -237,8 +237,8 @@ class TimeTooFarAhead(Malformed):
 
 class TimeNotReached(Unreachable):
     """
-    You asked for a time that is still in the future here: your clock is slightly ahead. Nothing was
-    lost. Ask again in {seconds} s.
+    The time that you asked for is still in the future by the clock of this gate: your clock is
+    slightly ahead. Nothing was lost. Ask again in {seconds} s.
     """
 
 

@@ -36,9 +36,8 @@ _PARSE_ERRORS: Final = (
 
 class NotAWebArchive(Malformed):
     """
-    This file is not a web archive (WACZ) that Entrenous can read, or it is damaged or too large. It
-    was not added as a capture that another program made. To add it as an ordinary file, leave out
-    --captured-by.
+    This file is not a web archive (WACZ) that Entrenous can read, or it is damaged or too large.
+    Nothing was added. To add the file as ordinary evidence, leave out --captured-by.
     """
 
 

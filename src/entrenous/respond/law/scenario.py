@@ -39,7 +39,7 @@ class BadScenarioValue(BadScenario):
 class UnknownPlatform(BadScenario):
     """
     There is no record of a platform called {name}. Nothing was looked up. Give its web address, or
-    say what kind of platform it is, with --platform-kind or, in a file, with the key platform_kind.
+    say what kind of platform it is: with --platform-kind, or with the key platform_kind in a file.
     The kinds are: {kinds}.
     """
 

@@ -27,9 +27,9 @@ class PackIsEncrypted(Refused):
 
 class NotAPrivateKey(Malformed):
     """
-    This file contains no private key that can decrypt a case pack, so nothing was opened. A private
-    key for the encryption program “age” begins with AGE-SECRET-KEY-1; an SSH key must not be
-    protected by a passphrase.
+    This file contains no private key that can decrypt a case pack, so nothing was opened. Use a
+    private key for the encryption program “age”, which begins with AGE-SECRET-KEY-1, or an SSH key.
+    An SSH key that is protected by a passphrase cannot be used here.
     """
 
 

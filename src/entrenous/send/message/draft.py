@@ -222,7 +222,7 @@ ItemT = TypeVar("ItemT")
 
 class NoSuchDraft(NotFound):
     """
-    This message, or the file of it that you chose, is no longer among your drafts: it was sent,
+    The message, or the file that you chose from it, is no longer among your drafts: it was sent,
     discarded or removed. Nothing was changed. Before you write it again, look at the messages that
     you sent.
     """

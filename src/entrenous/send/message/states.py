@@ -153,8 +153,8 @@ NEXT_MESSAGE_STATE: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] 
 class OpenedElsewhere(UsedUp):
     """
     Another device of yours used up the remaining openings of message {name}, so the message no
-    longer opens here. If you did not open it there, or have no other device, somebody may have a
-    copy of one of your devices. To list your devices: entrenous device list
+    longer opens here. If you have no other device, or did not open the message there, somebody may
+    have copied the folder of one of your devices. To list your devices: entrenous device list
     """
 
 
@@ -254,9 +254,9 @@ class ViewNotCompleted(Refused):
 
 class UnsafeToShow(Malformed):
     """
-    A file of message {name} is not a picture, clip or sound in the form that Entrenous writes. Such
-    a file can attack the program that shows it, so no part of the message was shown. Ask the sender
-    what they sent, and ask them to send it again.
+    Message {name} contains a file that does not have the form in which Entrenous writes pictures,
+    clips and sounds. Such a file can attack the program that shows it, so no part of the message
+    was shown. Ask the sender what they sent, and ask them to send it again.
     """
 
 

@@ -178,8 +178,9 @@ class NoCodeInPicture(Malformed):
 class ComparisonNotReady(Refused):
     """
     {name}'s part of the comparison has not arrived yet, so you cannot confirm anything. Nothing was
-    changed. Ask {name} to run this command, in which YOU stands for the name that {name} gave you:
-    entrenous person verify YOU --sas. Then run this again: entrenous person verify {name} --sas
+    changed. Ask {name} to run this command, with your name instead of YOU (as {name} calls you in
+    Entrenous): entrenous person verify YOU --sas. Then run this again: entrenous person verify
+    {name} --sas
     """
 
 

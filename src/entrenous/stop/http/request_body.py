@@ -159,8 +159,8 @@ class NotMedia(Malformed):
 
 class NoFile(Malformed):
     """
-    This form is incomplete, or has no field "file" with content. Nothing was checked. Send the file
-    in that field.
+    This form ends too early, or its field "file" is missing or empty. Nothing was checked. Send the
+    file in the field "file".
     """
 
 

@@ -135,9 +135,9 @@ class NothingToDisclose(NotFound):
 
 class OnlyPictureTracesDisclosed(NotFound):
     """
-    A report can disclose only the marks of pictures that were sent as pictures. Trace {number} is
-    about a clip, a still from a clip, or a sound. Nothing was written. To explain this trace
-    without disclosing marks: entrenous trace FILE --explain DIR
+    A report can disclose only the marks of single pictures. Trace {number} is about a clip, a still
+    from a clip, or a sound. Nothing was written. To explain this trace without disclosing marks:
+    entrenous trace FILE --explain DIR
     """
 
 
