@@ -5,7 +5,7 @@
 
 Each material is marked; 10 s of it (40 s for AMR-NB) are attacked and traced. ``z`` is the right
 copy's score, in standard deviations of an innocent copy's score. With 24 copies, and a chance of
-1e-6 that an innocent one is named, a copy is named if z is about 5.7 or more. The program also
+1e-6 that an innocent one is named, a copy is named if z is about 5.6 or more. The program also
 prints how far the mark lies below the sound, and how ViSQOL, a model of hearing, rates the copy, if
 it is installed. The last line is JSON.
 """
