@@ -104,7 +104,7 @@ def _head(what: str, command: str, length: str) -> Sequence[str]:
         f"Written by `{command}`, whose docstring explains the method.",
         "z is the score of the right copy, in standard deviations of an innocent copy's score.",
         f"The leak is {length}. With 24 copies, and a chance of at most 1e-6",
-        "that an innocent copy is named, a copy is named if z is about 5.7 or more.",
+        "that an innocent copy is named, a copy is named if z is about 5.6 or more.",
         "",
     )
 
