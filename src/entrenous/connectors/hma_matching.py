@@ -146,8 +146,9 @@ def matches_acted_on(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return, by bank, those matches that the gate would act on.
 
-    Banks in shadow mode are left out, since their outcomes are only recorded. Matches that a
-    reviewer overruled by releasing this picture are left out too.
+    Matches in banks that let the upload through are left out, as are banks in shadow mode, since
+    their outcomes are only recorded. Matches that a reviewer overruled by releasing this picture
+    are left out too.
     """
     released = [
         release_from_hit(_as_match(match), match.claim)
@@ -157,10 +158,8 @@ def matches_acted_on(
     answer: dict[str, list[dict[str, Any]]] = {}
     for match in _matches_of_banks(matches, bank_names):
         outcome = hit_outcome(_as_match(match), match.claim, match.bank)
-        is_answered = outcome is not Outcome.LET_THROUGH and is_overruled_by_release(
-            outcome, _as_match(match), match.claim, released
-        )
-        if match.bank.shadow or is_answered:
+        is_overruled = is_overruled_by_release(outcome, _as_match(match), match.claim, released)
+        if match.bank.shadow or outcome is Outcome.LET_THROUGH or is_overruled:
             continue
         described = describe_match(match)
         contents = answer.setdefault(hma_name(match.bank.name), [])

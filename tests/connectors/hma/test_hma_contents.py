@@ -19,6 +19,7 @@ from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
+from entrenous.stop.upload_record import Outcome
 from tests.connectors.hma.conftest import OPERATOR_HEADERS, open_hma_client, open_platform_at
 from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
@@ -178,6 +179,17 @@ def test_shadow_bank_is_found_by_raw_lookup_only(hma: httpx.Client, platform: Pl
     assert (get_matches(hma), get_raw_matches(hma)) == ({}, [number])
     assert platform.bank.bank(BankName("test")).shadow
     hma.put("/c/bank/TEST", json={"enabled": "true"})
+    assert list(get_matches(hma)) == ["TEST"]
+
+
+def test_bank_that_lets_uploads_through_is_found_by_raw_lookup_only(
+    hma: httpx.Client, platform: Platform
+) -> None:
+    number = add_hash(hma)
+    platform.bank.set_bank(Bank(BankName("test"), on_claimed=Outcome.LET_THROUGH))
+    assert (get_matches(hma), get_raw_matches(hma)) == ({}, [number])
+    ((_, claim),) = platform.bank.claims_on_pictures({number})
+    platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     assert list(get_matches(hma)) == ["TEST"]
 
 

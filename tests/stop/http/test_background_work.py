@@ -1,6 +1,7 @@
 """Background work of a gate: repetition, work in pieces, limits, and retries after failures."""
 
 import threading
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -9,8 +10,11 @@ from entrenous.base.secret import Secret
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.answers import run_after_answer
 from entrenous.stop.http.gate_app import BackgroundTasks, gate_app, run_in_pieces, run_recurring
+from entrenous.stop.judge.look_back import look_back
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
+from entrenous.stop.review import release_case
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
 def test_recurring_work_is_repeated_after_a_failure() -> None:
@@ -79,6 +83,26 @@ def test_gate_without_requests_does_background_work(platform: Platform) -> None:
 
     anyio.run(run_until_done)
     assert done == ["done"]
+
+
+def test_gate_without_uploads_deletes_expired_upload_data(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    platform = gate_setup.platform
+    case = judge_upload(jpeg(her_picture), platform).case
+    look_back([gate_setup.protect(her_picture, parts=False).claim], platform)
+    release_case(case, platform)
+    gate_setup.clock.advance(days=31)
+    app = gate_app(platform, GateAccess(Secret(b"o")))
+
+    async def run_until_deleted() -> None:
+        async with app.router.lifespan_context(app):
+            with anyio.fail_after(10):
+                while platform.reviews.review(case).bits is not None:  # noqa: ASYNC110 -- a thread changes the condition
+                    await anyio.sleep(0.01)
+
+    assert platform.reviews.review(case).bits is not None
+    anyio.run(run_until_deleted)
 
 
 def test_work_after_an_answer_waits_for_a_slot_of_its_limiter() -> None:

@@ -42,7 +42,12 @@ from entrenous.stop.http.review_requests import ReviewHandlers
 from entrenous.stop.http.upload_requests import UploadHandlers
 from entrenous.stop.judge.deferred_scan import skip_overdue_deferred_scans
 from entrenous.stop.judge.judge_pool import JudgePool
-from entrenous.stop.judge.look_back import clock_days_ahead, look_back_for_due_claims, record_clock
+from entrenous.stop.judge.look_back import (
+    clock_days_ahead,
+    delete_expired_upload_data,
+    look_back_for_due_claims,
+    record_clock,
+)
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.review import send_due_alerts
@@ -152,7 +157,9 @@ async def _run_background(
 ) -> AsyncIterator[None]:
     """Run background work while the gate serves."""
     async with (
-        run_recurring(tasks.hourly, HOURLY_INTERVAL_S),
+        run_recurring(
+            (partial(delete_expired_upload_data, platform), *tasks.hourly), HOURLY_INTERVAL_S
+        ),
         run_recurring((*minutely_tasks(platform), *tasks.minutely), MINUTELY_INTERVAL_S),
         run_in_pieces(look_back_task(platform), MINUTELY_INTERVAL_S),
         run_recurring((partial(send_and_log_due_alerts, platform),), MINUTELY_INTERVAL_S),

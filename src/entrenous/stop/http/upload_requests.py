@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final, Self
 
 import anyio
@@ -39,7 +38,6 @@ from entrenous.stop.judge.decide import (
     submit_appeal,
 )
 from entrenous.stop.judge.judge_pool import JudgePool, processor_count
-from entrenous.stop.judge.look_back import delete_expired_upload_data
 from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, PublishedAnyway
@@ -68,7 +66,6 @@ class UploadHandlers:
     clip_slots: anyio.CapacityLimiter
     accounts: AccountCounter
     judges: JudgePool | None = None
-    last_deletion_hour: datetime | None = None
     on_judged: Callable[[Decision], object] = lambda _: None
 
     @classmethod
@@ -182,10 +179,6 @@ class UploadHandlers:
             await run_after_answer(
                 store_upload_bytes_if_needed, decision, untrusted_data, self.platform
             )
-        hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
-        if hour != self.last_deletion_hour:
-            self.last_deletion_hour = hour
-            await run_after_answer(delete_expired_upload_data, self.platform)
 
 
 @asynccontextmanager
