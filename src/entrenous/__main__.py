@@ -67,6 +67,7 @@ def _gate_app(
     /exchange; below /hma, the gate's banks can be used in the format of Meta's HMA
     (docs/spec/hma.md).
     """
+    from entrenous.connectors.exchange.exchange_access import PartnerAuth
     from entrenous.connectors.exchange.exchange_app import exchange_app
     from entrenous.connectors.hma_app import hma_app
     from entrenous.stop.exchange_serving import update_exchange_state
@@ -87,14 +88,15 @@ def _gate_app(
         refused_per_account=http_settings.refused_per_account,
     )
     exchange, listings = open_exchange(platform), claim_listing_store(platform)
+    partner_auth = PartnerAuth(exchange)
     chores = BackgroundTasks(
         (partial(update_exchange_state, exchange),),
-        (partial(relist_due_claims, platform, listings),),
+        (partial(relist_due_claims, platform, listings), partner_auth.forget_clients),
     )
     app = gate_app(
         platform, access, chores, count_rows=make_figures_counter(platform), judges=judges
     )
-    app.mount("/exchange", exchange_app(exchange))
+    app.mount("/exchange", exchange_app(partner_auth))
     app.mount("/hma", hma_app(platform, access, listings, exchange.sources))
     if http_settings.trusted_proxies:
         app.add_middleware(ForwardedAddressMiddleware, trusted=http_settings.trusted_proxies)

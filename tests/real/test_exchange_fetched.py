@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.commands import add_commands
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import ExchangeServices
@@ -113,7 +114,7 @@ def run_serving_gate(folder: Path) -> Iterator[ServingGate]:
         import_hashes(lines, PEOPLE_BANK, platform)
         update_exchange_state(exchange)
         platform.clock.advance(seconds=15)  # type: ignore[attr-defined]
-        pages = PageCounter(exchange_app(exchange))
+        pages = PageCounter(exchange_app(PartnerAuth(exchange)))
         with serve_app(pages) as port:
             yield ServingGate(platform, exchange, pages, key, port)
 

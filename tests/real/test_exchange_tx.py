@@ -85,7 +85,7 @@ def run_client_program(environment: Mapping[str, str], program: str, *words: str
 def serve_as_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]:
     """Serve the exchange; yield the base address for StopNCII's clients and a partner's key."""
     _, key = exchange_setup.add_partner("friends", submits=True)
-    with serve_app(exchange_app(exchange_setup.exchange)) as port:
+    with serve_app(exchange_app(PartnerAuth(exchange_setup.exchange))) as port:
         yield f"http://127.0.0.1:{port}/stopncii/v1", key
 
 

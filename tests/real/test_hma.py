@@ -166,7 +166,7 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
 def test_hma_imports_as_from_stopncii_and_keeps_withdrawn_hashes(
     our_gate: OurGate, hma_server: RunningHma
 ) -> None:
-    with serve_app(exchange_app(our_gate.exchange)) as port:
+    with serve_app(exchange_app(PartnerAuth(our_gate.exchange))) as port:
         credentials = {
             "fetch_function_key": our_gate.partner_key,
             "subscription_key": our_gate.partner_key,

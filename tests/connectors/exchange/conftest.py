@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from tests.stop.exchange.exchange_for_tests import ExchangeSetup, open_exchange_setup
 
@@ -44,6 +45,6 @@ class AsgiTransport(httpx.BaseTransport):
 def web(exchange_setup: ExchangeSetup) -> Iterator[httpx.Client]:
     """Yield an HTTP client of the exchange, without a key."""
     with httpx.Client(
-        transport=AsgiTransport(exchange_app(exchange_setup.exchange)), base_url=URL
+        transport=AsgiTransport(exchange_app(PartnerAuth(exchange_setup.exchange))), base_url=URL
     ) as client:
         yield client

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from entrenous.base.identifiers import BankName
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.exchange_client import REQUEST_ATTEMPTS_MAX, ExchangeHttp
 from entrenous.connectors.exchange.fetch_ncmec import NcmecFetcher
@@ -103,7 +104,7 @@ def own_server_and_fetcher(
 ) -> Iterator[tuple[ExchangeSetup, Fetcher]]:
     """Yield an exchange and a fetcher whose requests fail three times after the first answer."""
     _, key = exchange_setup.add_partner()
-    app = answer_by_app(exchange_app(exchange_setup.exchange))
+    app = answer_by_app(exchange_app(PartnerAuth(exchange_setup.exchange)))
     flaky_answer = fail_after_first_answer(
         app, raise_read_error, lambda: httpx.Response(503), raise_read_error
     )

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID
 from entrenous.connectors.exchange.untrusted_pages import XmlElement, read_xml
@@ -187,7 +188,9 @@ def test_slow_clock_adds_nothing_to_a_served_range(
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=2)
     to = iso_time(ahead.clock.now())
-    with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
+    with httpx.Client(
+        transport=AsgiTransport(exchange_app(PartnerAuth(ahead))), base_url=URL
+    ) as other:
         assert kinds_and_ids(read_range(other, partner_key, EPOCH, to)) == [("image", "hers")]
     exchange_setup.feed.withdraw("hers")
     update_exchange_state(exchange_setup.exchange)

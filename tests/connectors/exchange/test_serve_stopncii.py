@@ -6,6 +6,7 @@ from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_serving import (
@@ -156,14 +158,16 @@ def test_clock_ahead_hides_no_withdrawal(exchange_setup: ExchangeSetup) -> None:
     exchange_setup.feed.put_claim("hers", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=60)
-    with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
+    with httpx.Client(
+        transport=AsgiTransport(exchange_app(PartnerAuth(ahead))), base_url=URL
+    ) as other:
         _, start = fetch_all(other, key)
     exchange_setup.clock.advance(seconds=2)
     exchange_setup.feed.withdraw("hers")
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(minutes=10)
     with httpx.Client(
-        transport=AsgiTransport(exchange_app(exchange_setup.exchange)), base_url=URL
+        transport=AsgiTransport(exchange_app(PartnerAuth(exchange_setup.exchange))), base_url=URL
     ) as web:
         assert fetch_all(web, key, start)[0] == {fake_hash(1).hex(): "Withdrawn"}
 
@@ -407,6 +411,31 @@ def test_request_is_allowed_again_after_the_stated_seconds(exchange_setup: Excha
         allowed.take("friends", exchange_setup.clock.now())
     exchange_setup.clock.advance(seconds=caught.value.facts["seconds"])  # type: ignore[arg-type]
     allowed.take("friends", exchange_setup.clock.now())
+
+
+def test_only_buckets_that_are_full_again_are_forgotten(exchange_setup: ExchangeSetup) -> None:
+    from entrenous.connectors.exchange.exchange_access import TokenBuckets
+
+    now, allowed = exchange_setup.clock.now(), TokenBuckets(3, 0.5)
+    allowed.take("192.0.2.1", now)
+    allowed.take("192.0.2.2", now + timedelta(seconds=1))
+    allowed.forget_full_buckets(now + timedelta(seconds=6))
+    assert list(allowed.buckets) == ["192.0.2.2"]
+
+
+def test_wrong_keys_from_ipv4_addresses_written_as_ipv6_are_counted_apart(
+    exchange_setup: ExchangeSetup,
+) -> None:
+    auth = PartnerAuth(exchange_setup.exchange)
+
+    async def guess_from(address: str) -> None:
+        transport = httpx.ASGITransport(exchange_app(auth), client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+            await client.get(FETCH_PATH, headers=auth_headers("guess"))
+
+    for address in ("::ffff:192.0.2.1", "::ffff:192.0.2.2", "2001:db8:1:2::7"):
+        anyio.run(guess_from, address)
+    assert set(auth.wrong_keys.buckets) == {"192.0.2.1", "192.0.2.2", "2001:db8:1:2::/64"}
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import pytest
 
 from entrenous.base.secret import Secret
-from entrenous.stop.http.access import GateAccess
+from entrenous.stop.http.access import GateAccess, HourlyLimit
 from entrenous.stop.http.answers import run_after_answer
 from entrenous.stop.http.gate_app import BackgroundTasks, gate_app, run_in_pieces, run_recurring
+from entrenous.stop.http.registration_requests import ClaimHandlers
 from entrenous.stop.judge.look_back import look_back
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
@@ -103,6 +105,33 @@ def test_gate_without_uploads_deletes_expired_upload_data(
 
     assert platform.reviews.review(case).bits is not None
     anyio.run(run_until_deleted)
+
+
+def test_gate_without_requests_forgets_clients_of_an_earlier_hour(
+    gate_setup: GateSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = list[HourlyLimit]()
+    create = ClaimHandlers.create
+
+    def create_and_record(platform: Platform) -> ClaimHandlers:
+        handlers = create(platform)
+        limits.append(handlers.hourly_limit)
+        return handlers
+
+    monkeypatch.setattr(ClaimHandlers, "create", create_and_record)
+    app = gate_app(gate_setup.platform, GateAccess(Secret(b"o")))
+    (limit,) = limits
+    limit.count_or_refuse("192.0.2.1", gate_setup.clock.now())
+    gate_setup.clock.advance(hours=1)
+
+    async def run_until_forgotten() -> None:
+        async with app.router.lifespan_context(app):
+            with anyio.fail_after(10):
+                while limit.counts:  # noqa: ASYNC110 -- a thread changes the condition
+                    await anyio.sleep(0.01)
+
+    assert limit.counts
+    anyio.run(run_until_forgotten)
 
 
 def test_work_after_an_answer_waits_for_a_slot_of_its_limiter() -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +29,7 @@ from entrenous.stop.exchange_nouns import (
     WrongKey,
 )
 from entrenous.stop.exchange_serving import authenticate_partner
+from entrenous.stop.http.access import client_names_with_factors
 from entrenous.stop.http.answers import PRIVATE_HEADERS, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of
@@ -160,6 +160,15 @@ class TokenBuckets:
             raise TooManyRequests(seconds=max(1, round((1 - bucket.left) / self.per_second)))
         bucket.left -= 1
 
+    def forget_full_buckets(self, now: datetime) -> None:
+        """Forget the names whose buckets are full again; call it regularly, since names may be
+        addresses.
+        """
+        filling_time = timedelta(seconds=self.burst_max / self.per_second)
+        for name, bucket in list(self.buckets.items()):
+            if now - bucket.at >= filling_time:
+                self.buckets.pop(name, None)
+
 
 @dataclass(frozen=True, slots=True)
 class PartnerAuth:
@@ -175,6 +184,10 @@ class PartnerAuth:
     wrong_keys: TokenBuckets = field(
         default_factory=lambda: TokenBuckets(WRONG_KEYS_PER_MINUTE, WRONG_KEYS_PER_MINUTE / 60)
     )
+
+    def forget_clients(self) -> None:
+        """Forget the networks from which no more wrong keys are refused."""
+        self.wrong_keys.forget_full_buckets(self.exchange.clock.now())
 
     async def authenticate(
         self, request: Request, key: Secret, name: str | None = None
@@ -242,11 +255,5 @@ def parse_whole_number(untrusted_text: str) -> int:
 
 def _client_network(request: Request) -> str:
     """Return the network whose wrong keys are counted together: an IPv4 address, or an IPv6 /64."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 4:
-        return host
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    (network, _), *_ = client_names_with_factors(request.client.host if request.client else "")
+    return network

@@ -6,16 +6,14 @@ from starlette.routing import Mount
 from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.connectors.exchange.serve_stopncii import stopncii_app
-from entrenous.stop.exchange_nouns import ExchangeServices
 
 
-def exchange_app(exchange: ExchangeServices) -> Starlette:
+def exchange_app(auth: PartnerAuth) -> Starlette:
     """Serve ``/stopncii/v1/...`` and ``/ncmec/v2/...``, with one rate limit per partner."""
-    door = PartnerAuth(exchange)
     app = Starlette(
         routes=[
-            Mount("/stopncii/v1", stopncii_app(door)),
-            Mount("/ncmec", ncmec_app(door)),
+            Mount("/stopncii/v1", stopncii_app(auth)),
+            Mount("/ncmec", ncmec_app(auth)),
         ]
     )
     app.router.redirect_slashes = False  # a redirect could send the key elsewhere

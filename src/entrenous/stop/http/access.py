@@ -243,16 +243,20 @@ class HourlyLimit:
         """Count one request; above a limit, raise GateBusy with the number of seconds until the
         next hour.
         """
+        self.forget_past_hour(now)
+        counted = client_names_with_factors(client)
+        if self.total >= self.total_limit or any(self._has_reached_limit(*one) for one in counted):
+            raise GateBusy(retry_after_s=_HOUR_S - now.minute * 60 - now.second)
+        self.total += 1
+        for name, _ in counted:
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def forget_past_hour(self, now: datetime) -> None:
+        """Forget the counts of an earlier hour; call it regularly, since they contain addresses."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour, self.total = hour, 0
             self.counts.clear()
-        counted = client_names_with_factors(client)
-        if self.total >= self.total_limit or any(self._has_reached_limit(*one) for one in counted):
-            raise GateBusy(retry_after_s=_HOUR_S - int((now - hour).total_seconds()))
-        self.total += 1
-        for name, _ in counted:
-            self.counts[name] = self.counts.get(name, 0) + 1
 
     def _has_reached_limit(self, name: str, times: int) -> bool:
         return self.counts.get(name, 0) >= times * self.household_limit
@@ -323,7 +327,7 @@ class AccountCounter:
 
     def count_or_refuse(self, names: CountedNames, now: datetime) -> None:
         """Count one more upload; raises TooManyUploads."""
-        self._start_hour_if_new(now)
+        self.forget_past_hour(now)
         known = () if names == self._anonymous_name() else names
         if _is_limit_reached(
             known, self.uploads, self.access.uploads_per_account
@@ -333,10 +337,11 @@ class AccountCounter:
 
     def count_refusal(self, names: CountedNames, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
-        self._start_hour_if_new(now)
+        self.forget_past_hour(now)
         _add_one_to_counts(names, self.refused)
 
-    def _start_hour_if_new(self, now: datetime) -> None:
+    def forget_past_hour(self, now: datetime) -> None:
+        """Forget the counts of an earlier hour; call it regularly."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour = hour

@@ -6,7 +6,7 @@ While it serves, the gate also does background work every minute and every hour.
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -92,6 +92,13 @@ def gate_app(
     uploads.on_judged = partial(
         meters.count_decision, banks=partial(banks_with_gate_shadow, platform)
     )
+
+    def forget_past_hour() -> None:
+        now = platform.clock.now()
+        uploads.accounts.forget_past_hour(now)
+        claims.hourly_limit.forget_past_hour(now)
+
+    tasks = replace(tasks, minutely=(*tasks.minutely, forget_past_hour))
     reviews = ReviewHandlers(platform, access, meters.count_review)
 
     async def answer_status(request: Request) -> Response:
