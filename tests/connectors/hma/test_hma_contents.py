@@ -1,6 +1,7 @@
 """HMA's banks and contents: numbers, look-ups, switching on and off, and people's claims."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
+from entrenous.stop.register import relist_due_claims
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
+from entrenous.stop.store.open_gate import claim_listing_store
 from entrenous.stop.upload_record import Outcome
 from tests.connectors.hma.conftest import OPERATOR_HEADERS, open_hma_client, open_platform_at
 from tests.deterministic import SettableClock
@@ -125,6 +128,20 @@ def test_lookup_leaves_out_a_released_picture(hma: httpx.Client, platform: Platf
     platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     assert list(get_matches(hma)) == ["TEST"]
+
+
+def test_deleted_content_that_was_posted_again_while_off_never_returns(
+    hma: httpx.Client, platform: Platform, clock: SettableClock
+) -> None:
+    number = add_hash(hma)
+    in_an_hour = int((clock.now() + timedelta(hours=1)).timestamp())
+    hma.put(f"/c/bank/TEST/content/{number}", json={"disable_until_ts": in_an_hour})
+    assert add_hash(hma) == number
+    assert hma.delete(f"/c/bank/TEST/content/{number}").json() == {"deleted": 1}
+    assert hma.get(f"/c/bank/TEST/content/{number}").status_code == 404
+    clock.advance(hours=2)
+    assert relist_due_claims(platform, claim_listing_store(platform)) == 0
+    assert get_matches(hma) == {}
 
 
 def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> None:
