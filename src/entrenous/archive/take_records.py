@@ -84,9 +84,8 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
 
 
 def _verified_signers_by_head(key_bundles: Mapping[str, bytes]) -> Mapping[bytes, Person]:
-    """Return the people whose devices may have signed receipts, by the head of the device list
-    that a receipt names, which may be older than the newest one in the key bundle. Each person has
-    only the devices that may have signed.
+    """Return, for the head of each device list that receipts may name, the person with the devices
+    whose receipts are valid under this list. It may be older than the newest list of the bundle.
     """
     signers = dict[bytes, Person]()
     for encoded_head, untrusted in key_bundles.items():

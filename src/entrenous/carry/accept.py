@@ -96,9 +96,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         granted = require_send_token(tx, envelope.mailbox, token, present)
         if stored is not None:
             raise _duplicate_error(stored, envelope)
-        if envelope.expires_at <= present:
-            refuse_clock_ahead(tx, present)
-        refuse_invalid_expiry(envelope.expires_at, present, relay.limits)
+        refuse_invalid_expiry(tx, envelope.expires_at, present, relay.limits)
         _require_mailbox_room(tx, envelope, relay.limits)
         _store_envelope(tx, envelope, digest, present)
         count_token_use(tx, granted)
@@ -178,9 +176,14 @@ def envelope_digest(envelope: Envelope) -> bytes:
     return sha256(b"".join(b"%d:" % len(part) + part for part in parts))
 
 
-def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: RelayLimits) -> None:
-    """Raise Expired if ``expires_at`` is past, or TooFarAhead if it exceeds this relay's limit."""
+def refuse_invalid_expiry(
+    view: RowView, expires_at: datetime, present: datetime, limits: RelayLimits
+) -> None:
+    """Raise Expired if ``expires_at`` is past, RelayClockAhead if it may only seem past because of
+    a wrong clock, or TooFarAhead if it exceeds this relay's limit.
+    """
     if expires_at <= present:
+        refuse_clock_ahead(view, present)
         raise Expired(when=expires_at)
     if expires_at > present + timedelta(days=limits.keep_days) + _SENDER_CLOCK_AHEAD_MAX:
         raise TooFarAhead(limit_days=limits.keep_days)

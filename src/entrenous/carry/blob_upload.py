@@ -185,9 +185,7 @@ def _begin_upload(
     require_send_token(tx, new.mailbox, token, present)
     if stored is not None:
         raise IdInUse
-    if deposit.expires_at <= present:
-        refuse_clock_ahead(tx, present)
-    refuse_invalid_expiry(deposit.expires_at, present, relay.limits)
+    refuse_invalid_expiry(tx, deposit.expires_at, present, relay.limits)
     upload = _find_resumable_upload(tx, new, present)
     if upload is None:
         require_room_for_blob(tx, new.mailbox, new.size, relay.limits)

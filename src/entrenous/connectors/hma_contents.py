@@ -247,14 +247,13 @@ def replace_note(content: HmaContent, note: str, listings: ClaimListingStore) ->
 def delete_content(content: HmaContent, platform: Platform) -> int:
     """Withdraw the content's claims that no person registered, for good; raises NotOwnContent.
 
-    All claims are read, since suspended claims on the hash are withdrawn too: otherwise they would
-    stay stored, and might match again later. Return 1, or 0 if all had been withdrawn before.
+    Suspended claims on the hash are withdrawn too, since they would stay stored, and might match
+    again later; to find them, all claims are read. Return 1, or 0 if all had been withdrawn before.
     """
-    suspended = _suspended_claims_on(content.bits, content.bank, platform)
-    own = {
-        *(claim.id for claim in _require_own_claims(content)),
-        *(claim.id for claim in suspended if claim.holder_sha256 is None),
-    }
+    own = [claim.id for claim in _require_own_claims(content)]
+    if content.on:  # otherwise, ``own`` are the suspended claims
+        suspended = _suspended_claims_on(content.bits, content.bank, platform)
+        own += [claim.id for claim in suspended if claim.holder_sha256 is None]
     return min(platform.bank.withdraw(*own), 1)
 
 

@@ -284,9 +284,8 @@ def _store_ratchet_state(
 
 
 def _keep_newer_key_and_session(moved: PeerDevice, peer: PeerDevice) -> PeerDevice:
-    """Keep the key to which we seal, since a letter that arrives late replaces it with no older
-    one. If we have begun a session since the newest letter arrived, keep writing in that session,
-    which the peer expects with this key.
+    """Return the state after a late letter: with the key of the newest letter, or of the session
+    that we have begun since then, and with that session first, so that we keep writing in it.
     """
     sessions = moved.sessions
     if not peer.made_for_me and peer.sessions and peer.sessions[0] in sessions:
