@@ -21,8 +21,8 @@ from entrenous.base.errors import Unreachable
 
 class ServerDidNotStart(Unreachable):
     """
-    The {what} of the demonstration did not start. Your own files and messages are not affected. For
-    the reason, {why}. Then run the demonstration again.
+    The {what} of the demonstration did not start. Your own files and messages are not affected. To
+    find the reason, {why}. Then run the demonstration again.
     """
 
 

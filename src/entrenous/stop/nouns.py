@@ -369,9 +369,9 @@ class UnknownGateSetting(BadGateSettings):
 class BadUploadKeys(Refused):
     """
     {file} should contain the keys that encrypt uploads waiting for review, but the file cannot be
-    used: {why}. Nothing was started or changed. If the gate had keys before, put that file back, or
-    mount the disk that it is on: a new key cannot decrypt older uploads. To make a key for a new
-    gate: openssl rand -base64 32
+    used: {why}. Nothing was started or changed. If the gate had keys before, restore the earlier
+    file, or mount the disk that it is on: a new key cannot decrypt older uploads. To make a key for
+    a new gate: openssl rand -base64 32
     """
 
 

@@ -42,7 +42,8 @@ _INVITE_LINK_PREFIX: Final = "entrenous:"
 class NoAddressGiven(Refused):
     """
     The field for the link or address is empty. Nothing was changed. Paste the link or the address
-    that you were given. If you have neither, choose a messenger that you already use.
+    that you were given. If you have neither, choose a messenger on this page instead of “With this
+    app”.
     """
 
 

@@ -31,8 +31,9 @@ class UnknownScenarioKey(BadScenario):
 
 
 class BadScenarioValue(BadScenario):
-    """{value} is not a valid value for {key} in a scenario. Nothing was looked up. Give
-    {allowed}.
+    """
+    In the description of the scenario, {value} is not a valid value for {key}. Nothing was looked
+    up. Give {allowed}.
     """
 
 

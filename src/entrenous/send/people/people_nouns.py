@@ -65,8 +65,8 @@ class ContradictoryLists(Refused):
     """
     There are two lists of {name}'s devices that contradict each other. So nothing more is sent to
     {name}, and no link from {name} is accepted. Either somebody is intercepting your connection, or
-    a stranger has {name}'s keys. Meet {name}, or call a number that you know, and compare:
-    entrenous person verify {name} --sas. If {name} gives you a new link, first remove the old
+    a stranger has {name}'s keys. Meet {name}, or call a number that you know, and compare your
+    keys: entrenous person verify {name} --sas. If {name} gives you a new link, first remove the old
     entry: entrenous person forget {name}
     """
 
@@ -170,8 +170,9 @@ class CodeOfOwnDevice(Refused):
 
 class NoCodeInPicture(Malformed):
     """
-    The code that is needed here was not found in this picture. Nothing was changed. Photograph that
-    code again: straight, sharp, and with the light frame around it.
+    The code that is needed here was not found in this picture. Nothing was changed. Photograph the
+    code again. Hold the camera straight, and make sure that the whole white border around the code
+    is visible and that the picture is sharp.
     """
 
 
