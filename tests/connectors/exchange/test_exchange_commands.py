@@ -1,6 +1,7 @@
 """The commands ``entrenous gate exchange``: partners, sources, credentials and fetches."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,16 @@ def test_credentials_file_must_be_private(
         command_line.run("fetch")
 
 
+def test_credentials_in_the_environment_must_be_text(
+    command_line: ExchangeCommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = ("--kind", "ncmec", "--from", "https://charity.example", "--bank", "theirs")
+    command_line.run("add", "charity", *location)
+    monkeypatch.setenv("ENTRENOUS_EXCHANGE_CHARITY", os.fsdecode(b"user:\xff"))
+    with pytest.raises(EntrenousError, match="not in the right form"):
+        command_line.run("fetch")
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -150,6 +161,7 @@ def test_credentials_file_must_be_private(
         "https://charity.example/?key=1",
         "charity.example",
         "https://",
+        "https://xn--a/",
     ],
 )
 def test_source_address_must_use_https_and_contain_no_secret(

@@ -187,6 +187,20 @@ def test_retry_after_is_limited_to_a_minute() -> None:
         assert web.sleep_s == [60.0]
 
 
+@pytest.mark.parametrize("said", ["soon", f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}"])
+def test_invalid_retry_after_is_ignored(said: str) -> None:
+    answers = [httpx.Response(429, headers={"Retry-After": said}), httpx.Response(200)]
+    web = exchange_http(lambda _: answers.pop(0))
+    web.get("/a")
+    assert web.sleep_s == [0.5]
+
+
+def test_redirect_to_an_invalid_host_name_is_a_failed_request() -> None:
+    redirect = httpx.Response(302, headers={"Location": "https://xn--a/"})
+    with pytest.raises(SourceUnreachable):
+        exchange_http(lambda _: redirect).get("/a")
+
+
 def test_request_fails_after_the_last_attempt() -> None:
     requested = list[httpx.Request]()
     web = exchange_http(lambda request: requested.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
@@ -257,6 +271,8 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         7,
         {},
         STOPNCII_RECORD | {"hashStatus": "Elsewhere"},
+        STOPNCII_RECORD | {"hashStatus": ["Active"]},
+        STOPNCII_RECORD | {"hashStatus": {}},
         STOPNCII_RECORD | {"lastModtimestamp": -1},
         STOPNCII_RECORD | {"lastModtimestamp": True},
         STOPNCII_RECORD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
@@ -268,7 +284,7 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         SourceRecord(fake_hash(1).hex(), 5, (fake_hash(1),)),
         SourceRecord(fake_hash(2).hex(), 5),
     )
-    assert len(page.refused) == 6
+    assert len(page.refused) == 8
     assert "xyz" not in str(page.refused)
     assert page.checkpoint == "99"
 
@@ -485,6 +501,7 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
         "https://elsewhere.example/",
         "http://charity.example/",
         "//x",
+        "https://xn--a/",
         7,
         f"https://u@{BASE_URL[8:]}/",
     ],

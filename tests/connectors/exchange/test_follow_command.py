@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from entrenous.base.identifiers import BankName
@@ -75,6 +76,35 @@ def test_failing_source_backs_off_alone(tmp_path: Path, caplog: pytest.LogCaptur
     assert [one.said["again_s"] for one in records] == ["3600"]  # type: ignore[attr-defined]
     assert "secret" not in caplog.text
     assert "not-there" not in caplog.text
+
+
+def test_unexpected_error_of_one_source_does_not_stop_other_sources(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(LISTED_HASHES[0])
+
+    def answer_with_an_error(_: httpx.Request) -> httpx.Response:
+        raise ArithmeticError("https://secret.example")
+
+    monkeypatch.setenv("ENTRENOUS_EXCHANGE_A_BROKEN", "token")
+    with (
+        open_gate(tmp_path / "gate") as (platform, exchange),
+        httpx.Client(transport=httpx.MockTransport(answer_with_an_error)) as client,
+    ):
+        bank = BankName("listed")
+        exchange.sources.add(
+            Source("a-broken", SourceKind.HMA, "https://secret.example", bank, "B")
+        )
+        exchange.sources.add(file_source("theirs", file))
+        schedule = FetchSchedule(FETCH_INTERVAL)
+        with caplog.at_level(logging.WARNING):
+            fetch_due_sources(schedule, exchange, platform, client)
+            fetch_due_sources(schedule, exchange, platform, client)
+        assert platform.bank.count_claims_and_hashes().hashes == 1
+    records = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.getMessage() for one in records] == ["fetch failed: ArithmeticError"]
+    assert "secret" not in caplog.text
 
 
 def test_unreadable_records_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -336,7 +336,7 @@ def fetch_due_sources(
             result = fetch_from(source, exchange, platform, client)
         except FetchAlreadyRunning:
             schedule.record_running_elsewhere(source.name, exchange.clock.now())
-        except EntrenousError as why:
+        except Exception as why:  # noqa: BLE001 -- an answer that causes a bug must not end the process
             wait = schedule.record_failure(source.name, exchange.clock.now())
             log_fields = {"event": "fetch-failed", "kind": type(why).__name__}
             log_fields["again_s"] = str(round(wait.total_seconds()))

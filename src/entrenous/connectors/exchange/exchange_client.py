@@ -93,7 +93,8 @@ def _parse_credentials(source: Source, text: str) -> dict[str, str]:
 def _read_credentials(source: Source, environment: Mapping[str, str]) -> Secret | None:
     text = environment.get(credentials_variable(source), "").strip()
     if text:
-        return Secret(text.encode())
+        # A variable that is not UTF-8 has surrogates, and is refused as malformed later.
+        return Secret(text.encode(errors="surrogateescape"))
     return _read_credentials_file(source) if source.credentials else None
 
 
@@ -152,10 +153,11 @@ def parse_exchange_address(place: str) -> httpx.URL:
     """
     try:
         url = httpx.URL(place)
-    except httpx.InvalidURL:
+        host = url.host
+    except (httpx.InvalidURL, UnicodeError):  # idna's errors are UnicodeErrors
         raise BadSource(why="its address is not a web address") from None
-    private = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
-    if not private or not url.host or url.userinfo or url.query or url.fragment:
+    private = url.scheme == "https" or (url.scheme == "http" and is_loopback(host))
+    if not private or not host or url.userinfo or url.query or url.fragment:
         raise BadSource(why="its address must look like https://exchange.example/path")
     return url
 
@@ -212,9 +214,10 @@ class ExchangeHttp:
         """
         try:
             url, own = httpx.URL(untrusted_url), httpx.URL(self.base)
-        except httpx.InvalidURL:
+            is_same_server = (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
+        except (httpx.InvalidURL, UnicodeError):
             raise BadPage(name=self.name, why="the address of its next page is invalid") from None
-        if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
+        if not is_same_server or url.userinfo:
             raise BadPage(name=self.name, why="its next page is on a different server")
         return self._request(url, absent_ok=False)[1]
 
@@ -243,7 +246,9 @@ class ExchangeHttp:
             with self.client.stream("GET", url, headers=sent) as answer:
                 body = self._read_body(answer) if answer.status_code in _STATUSES_WITH_BODY else b""
                 return answer.status_code, body, _retry_after_s(answer.headers)
-        except (httpx.HTTPError, httpx.StreamError):
+        # httpx parses the address of a redirect although it is not followed. An invalid host name
+        # in it raises an idna error, which is a UnicodeError.
+        except (httpx.HTTPError, httpx.StreamError, UnicodeError):
             return 0, b"", None
 
     def _read_body(self, answer: httpx.Response) -> bytes:
@@ -267,6 +272,6 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     try:
         at = parsedate_to_datetime(value)
         wait_s = (at - datetime.now(UTC)).total_seconds()  # noqa: TID251 -- the server sends a real date
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return min(max(wait_s, 0.0), _LONGEST_PAUSE_S)

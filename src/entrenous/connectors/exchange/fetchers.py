@@ -150,6 +150,8 @@ def parse_stopncii_record(untrusted: object) -> SourceRecord | None:
         parse_whole_number(record.get("lastModtimestamp")),
     )
     status = record.get("hashStatus")
+    if not isinstance(status, str):
+        raise BadSourceRecord("its status is unknown")
     if status in _ENDED_STATUSES:
         return SourceRecord(bits.hex(), version)
     if status not in _LIVE_STATUSES:
