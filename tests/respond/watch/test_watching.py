@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from entrenous.base.picture import DecoderDidNotStart, Picture
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
@@ -293,3 +294,48 @@ def test_agreement_with_a_proxy_is_not_valid_without_a_proxy(watcher: PageWatche
     with pytest.raises(WatchingNotAgreed):
         watcher.check_due()
     assert watcher.site.requests == []
+
+
+def test_missing_item_of_one_case_does_not_prevent_the_checks_of_another(
+    watcher: PageWatcher,
+) -> None:
+    serve_post(watcher)
+    vault, damaged = watcher.owner.vault, watcher.watch_pages("/post").case
+    blob = find_case(damaged, watcher.owner.device).evidence[0].blob
+    picture = vault._files.pop(blob)
+    watcher.owner.clock.advance(seconds=1)
+    watcher.watch_pages("/post")  # a second case
+    first, second = watcher.check_due()
+    assert (first.record.case, first.record.why.value) == (damaged, "answers")
+    assert (second.record.case, second.record.why.value) == (watcher.case, "picture")
+    vault._files[blob] = picture
+    assert [one.record.why.value for one in watcher.check_due(days=2)] == ["picture", "picture"]
+
+
+def test_item_whose_reading_cannot_be_recorded_is_not_compared(watcher: PageWatcher) -> None:
+    serve_post(watcher)
+    watcher.watch_pages("/post")
+    links = watcher.owner.vault._tables["custody"]
+    del links[max(links)]
+    assert watcher.check_state() == ("still there", "answers")
+
+
+@pytest.mark.parametrize("failing_call", [1, 2])  # of the case's picture, and of the site's
+def test_picture_is_compared_later_if_the_decoder_does_not_start(
+    watcher: PageWatcher, failing_call: int
+) -> None:
+    decoder, calls = watcher.read_picture, list[int]()
+
+    def read(data: bytes) -> Picture:
+        calls.append(len(data))
+        if len(calls) == failing_call:
+            raise DecoderDidNotStart
+        return decoder(data)
+
+    watcher.read_picture = read
+    serve_post(watcher)
+    device = watcher.watch_pages("/post").owner.device
+    before = find_case(watcher.case, device)
+    assert watcher.check_state() == ("unknown", "odd")
+    assert watcher.check_state(days=2) == ("still there", "picture")
+    assert len(verify_chain(before.name, device)) == before.links + 1

@@ -5,13 +5,13 @@ Fingerprints are made once for each item and stored in the vault; a found pictur
 sandbox, compared, and discarded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
-from entrenous.base.picture import NotAPicture, Picture
+from entrenous.base.picture import DecoderDidNotStart, NotAPicture, Picture
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
 from entrenous.fingerprint.borders import pictures_inside_frames
@@ -24,8 +24,9 @@ from entrenous.fingerprint.pdq import (
 )
 from entrenous.fingerprint.picture_record import read_picture_record
 from entrenous.media.file_kind import picture_format_of
-from entrenous.respond.evidence import read_evidence
-from entrenous.respond.nouns import Case
+from entrenous.respond.custody import ChainBroken
+from entrenous.respond.evidence import EvidenceChanged, read_evidence, read_verified_bytes
+from entrenous.respond.nouns import Case, EvidenceItem
 from entrenous.respond.watch.records import CASE_HASHES_TABLE
 
 WATCH_READ_PURPOSE: Final = "to compare it with watched pages"
@@ -49,17 +50,26 @@ def hash_case_pictures(case: Case, device: Device) -> CaseHashes:
     to which its trace led.
 
     Reading an item for the first time is recorded in the chain of custody. Items that are not
-    pictures, or have too little detail, have no fingerprint.
+    pictures, or have too little detail, have no fingerprint. Items that were changed or are missing
+    are left out, and tried again by the next call.
+
+    Raises DecoderDidNotStart; the next call tries the item again.
     """
     known = _TYPED_CASE_HASHES_TABLE.load(case.name, device.vault) or CaseHashes()
-    hashes = dict.fromkeys((*known.hashes, *_traced_picture_hashes(case, device)))
-    fresh = [item.number for item in case.evidence if item.number not in known.items]
-    for number in fresh:
-        hashes |= dict.fromkeys(_item_hashes(case, number, device))
-    updated = CaseHashes(tuple(hashes), (*known.items, *fresh))
-    if updated != known:
-        _TYPED_CASE_HASHES_TABLE.store(updated, case.name, device.vault)
+    updated = _with_hashes(known, _traced_picture_hashes(case, device))
+    try:
+        for item in case.evidence:
+            found = None if item.number in known.items else _item_hashes(case, item, device)
+            if found is not None:
+                updated = _with_hashes(updated, found, item.number)
+    finally:  # also after an error, so that no item is read twice
+        if updated != known:
+            _TYPED_CASE_HASHES_TABLE.store(updated, case.name, device.vault)
     return updated
+
+
+def _with_hashes(known: CaseHashes, found: Iterable[bytes], *items: int) -> CaseHashes:
+    return CaseHashes(tuple(dict.fromkeys((*known.hashes, *found))), (*known.items, *items))
 
 
 def _traced_picture_hashes(case: Case, device: Device) -> Iterator[bytes]:
@@ -77,18 +87,41 @@ def _traced_picture_hashes(case: Case, device: Device) -> Iterator[bytes]:
             yield record.bits
 
 
-def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
-    item = next(one for one in case.evidence if one.number == number)
-    if not has_picture_format(device.vault.read_stored_file(item.blob)):
-        return
-    data = read_evidence(case.name, number, WATCH_READ_PURPOSE, device)
+def _item_hashes(case: Case, item: EvidenceItem, device: Device) -> tuple[bytes, ...] | None:
+    """Return the hashes of an item, and record that it was read; None if it is not as it was
+    stored, or if the reading cannot be recorded. Raises DecoderDidNotStart.
+    """
     try:
-        picture = device.read_picture(data)
+        data = read_verified_bytes(case, item, device)
+        if not has_picture_format(data):
+            return ()
+        hashes = _hashes_of_picture(data, device.read_picture)
+        read_evidence(case.name, item.number, WATCH_READ_PURPOSE, device)
+    except (EvidenceChanged, ChainBroken):  # the check of the case reports both
+        return None
+    return hashes
+
+
+def _hashes_of_picture(data: bytes, read: Callable[[bytes], Picture]) -> tuple[bytes, ...]:
+    """Return the hashes of a picture with enough detail; none if it cannot be decoded. Raises
+    DecoderDidNotStart.
+    """
+    picture = _read_unless_damaged(data, read)
+    views = () if picture is None else _hashes_with_and_without_borders(picture)
+    unchanged = (orientations[UNCHANGED_ORIENTATION_NAME] for orientations in views)
+    return tuple(view.bits for view in unchanged if view.quality >= PDQ_QUALITY_MIN)
+
+
+def _read_unless_damaged(data: bytes, read: Callable[[bytes], Picture]) -> Picture | None:
+    """Return the decoded picture; None if the file is damaged. Raises DecoderDidNotStart, which
+    says nothing about the file.
+    """
+    try:
+        return read(data)
+    except DecoderDidNotStart:
+        raise
     except EntrenousError:
-        return
-    for orientations in _hashes_with_and_without_borders(picture):
-        if orientations[UNCHANGED_ORIENTATION_NAME].quality >= PDQ_QUALITY_MIN:
-            yield orientations[UNCHANGED_ORIENTATION_NAME].bits
+        return None
 
 
 def has_picture_format(untrusted_data: bytes) -> bool:
@@ -105,15 +138,13 @@ def shows_case_picture(
 ) -> bool:
     """Return whether these bytes are a picture that looks like one in the case, in any orientation.
 
-    ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing.
+    ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing. Raises
+    DecoderDidNotStart.
     """
     if not references.hashes or not has_picture_format(untrusted_data):
         return False
-    try:
-        picture = read(untrusted_data)
-    except EntrenousError:
-        return False
-    return any(
+    picture = _read_unless_damaged(untrusted_data, read)
+    return picture is not None and any(
         _matches_case_hash(view, references)
         for orientations in _hashes_with_and_without_borders(picture)
         for view in orientations.values()

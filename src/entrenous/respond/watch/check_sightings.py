@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.errors import NotFound
-from entrenous.base.picture import Picture
+from entrenous.base.picture import DecoderDidNotStart, Picture
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_case, find_sighting
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Reappearance
@@ -125,8 +125,11 @@ def _check_sighting(
     record: WatchedSighting, case: Case, device: Device, web: PoliteWeb
 ) -> CheckedSighting:
     where = find_sighting(case, record.sighting).where
-    checker = PageChecker(web, hash_case_pictures(case, device), device.read_picture)
-    check = checker.check(record, where, device.clock.now())
+    try:
+        checker = PageChecker(web, hash_case_pictures(case, device), device.read_picture)
+        check = checker.check(record, where, device.clock.now())
+    except DecoderDidNotStart:  # this says nothing about the page, and other sightings are checked
+        check = WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ODD)
     return _store_outcome(record, check, host_and_port_of(where), device)
 
 
@@ -166,7 +169,7 @@ class PageChecker:
         """Request a sighting's address (``where``), and return the outcome.
 
         The request is conditional if the picture was found there at the last check, or if the case
-        has no picture to compare. Whatever the site answers, no error is raised.
+        has no picture to compare. Raises only DecoderDidNotStart, whatever the site answers.
         """
         condition_headers = _conditional_headers(record, self.case_hashes)
         try:
