@@ -278,6 +278,13 @@ class PartnerKnown(Refused):
     """
 
 
+class ReleasedBankNotShared(Refused):
+    """
+    The bank {bank} cannot be shared, so the partner was not added. It contains uploads that a
+    reviewer here allowed, and partners would take them for uploads to refuse. Name other banks.
+    """
+
+
 class NoSuchExchangePartner(NotFound):
     """
     There is no partner called {name}. Nothing was changed. To list the partners: entrenous gate

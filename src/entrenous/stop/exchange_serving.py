@@ -30,10 +30,11 @@ from entrenous.stop.exchange_nouns import (
     ExchangePartner,
     ExchangeServices,
     PartnerOpinion,
+    ReleasedBankNotShared,
     ServedClaim,
     WrongKey,
 )
-from entrenous.stop.nouns import Bank, BankUnreachable
+from entrenous.stop.nouns import RELEASED_BANK, Bank, BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import QUALITY_UNKNOWN
 from entrenous.stop.registration import (
@@ -61,8 +62,10 @@ def add_exchange_partner(
 ) -> Secret:
     """Let a platform fetch these banks. Return its key as text; only the key's hash is stored.
 
-    Raises BadPartnerName, PartnerKnown.
+    Raises BadPartnerName, PartnerKnown, ReleasedBankNotShared.
     """
+    if RELEASED_BANK in banks:
+        raise ReleasedBankNotShared(bank=RELEASED_BANK)
     key = Secret(to_base64url(exchange.random_source.token(PARTNER_KEY_BYTES)).encode())
     exchange.partners.add(name, banks, submits=submits, key_sha256=_partner_key_sha256(key))
     return key
@@ -313,6 +316,8 @@ def _second_of_newest_change_by_hash(
 
 def _visible_change_filter(partner: ExchangePartner) -> Callable[[ClaimChange], bool]:
     def is_visible(change: ClaimChange) -> bool:
+        if change.bank == RELEASED_BANK:  # its hashes are of uploads that are to be let through
+            return False
         known = change.bank in partner.banks and change.kind == "pdq"
         return known and (bool(change.hashes) or change.state not in MATCHING_STATES)
 

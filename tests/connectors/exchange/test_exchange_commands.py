@@ -107,6 +107,23 @@ def test_partner_with_unknown_bank_or_odd_name_is_refused(
     assert command_line.run_json("partner", "list")["partners"] == []
 
 
+@pytest.mark.parametrize("bank", ["people", "released", "My Bank; rm", ""])
+def test_source_needs_a_bank_of_its_own_with_a_valid_name(
+    command_line: ExchangeCommandLine, tmp_path: Path, bank: str
+) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(fake_hash(1).hex())
+    with pytest.raises(EntrenousError):
+        command_line.run_json("add", "list", "--kind", "file", "--from", str(file), "--bank", bank)
+    assert command_line.run_json("list")["sources"] == []
+
+
+def test_bank_of_released_uploads_cannot_be_shared(command_line: ExchangeCommandLine) -> None:
+    with pytest.raises(EntrenousError, match="cannot be shared"):
+        command_line.run_json("partner", "add", "friends", "--bank", "people", "--bank", "released")
+    assert command_line.run_json("partner", "list")["partners"] == []
+
+
 def test_fetch_follows_changes_of_a_file(command_line: ExchangeCommandLine, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text("\n".join(f"pdq {fake_hash(number).hex()}" for number in range(5)) + "\nodd\n")

@@ -1,5 +1,6 @@
 """The exchange's NCMEC API, as a partner's client uses it."""
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -15,6 +16,7 @@ from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID
 from entrenous.connectors.exchange.untrusted_pages import XmlElement, read_xml
 from entrenous.stop.exchange_serving import update_exchange_state
+from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.deterministic import SettableClock
@@ -94,6 +96,22 @@ def test_adjacent_ranges_neither_miss_nor_repeat_entries(
         for name in kinds_and_ids(read_range(web, partner_key, a, b))
     ]
     assert sorted(entries) == [("image", f"c{number}") for number in range(9)]
+
+
+def test_released_uploads_are_never_served(
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
+) -> None:
+    partners = exchange_setup.exchange.partners
+    partners.remove("friends")
+    key_sha256 = hashlib.sha256(partner_key.encode()).digest()
+    banks = [PEOPLE_BANK, RELEASED_BANK]
+    partners.add("friends", banks, submits=False, key_sha256=key_sha256)
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("allowed", fake_hash(2), bank=RELEASED_BANK)
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    entries = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))
+    assert kinds_and_ids(entries) == [("image", "hers")]
 
 
 def test_withdrawn_or_suspended_claim_is_served_as_a_deleted_image(

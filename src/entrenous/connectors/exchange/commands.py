@@ -18,6 +18,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.exchange_client import credentials_variable, new_exchange_client
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
 from entrenous.serving.server_process import LogKind, start_log
+from entrenous.stop.banks import bank_name_for_list
 from entrenous.stop.exchange_fetch import FetchSchedule
 from entrenous.stop.exchange_nouns import (
     ExchangeServices,
@@ -63,9 +64,10 @@ def source_add(
     file = str(credentials.absolute()) if credentials else ""
     if kind is SourceKind.FILE:
         place = str(Path(place).absolute())
-    source = Source(name, kind, place, BankName(bank), part, confirmed, file)
-    check_source(source)
     with open_existing(data) as (platform, _):
+        into = bank_name_for_list(bank, platform)
+        source = Source(name, kind, place, into, part, confirmed, file)
+        check_source(source)
         open_exchange(platform).sources.add(source)
     if as_json:
         print_json(_source_json(source) | {"schema": "entrenous/exchange-source/1"})
