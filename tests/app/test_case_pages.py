@@ -174,6 +174,22 @@ def test_case_is_watched_packed_closed_and_erased(browser: Browser, tmp_path: Pa
         assert page.get_by_text("case-").count() == 0
 
 
+def test_page_for_the_police_is_not_chosen_in_advance_for_a_pack_for_a_platform(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
+        ana = _open_case(page)
+        case = page.url
+        page.goto(case.replace("/83/", "/84/"))
+        with page.expect_navigation():  # the button is in a folded section
+            page.locator("button[value=us-tida-crime]").evaluate("it => it.click()")
+        page.goto(case)
+        ana.press("Hand it over", "link")
+        assert not page.get_by_role("checkbox").is_checked()
+        ana.begin("Make the pack for a platform")
+        page.get_by_text("one that is not to a platform").wait_for()
+
+
 @contextmanager
 def _run_app_with_stamp_authority(folder: Path) -> Iterator[RunningApp]:
     """Run the app with a working local stamp authority."""

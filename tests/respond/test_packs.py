@@ -17,8 +17,9 @@ from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, verify_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
-from entrenous.respond.evidence import EvidenceChanged, stamp_evidence
+from entrenous.respond.evidence import EvidenceChanged, stamp_certificates_pem, stamp_evidence
 from entrenous.respond.letters.draft import draft_and_store_notice
+from entrenous.respond.manifest_format import MANIFEST_SCHEMA
 from entrenous.respond.open_case import (
     add_file,
     add_sighting,
@@ -43,8 +44,10 @@ from entrenous.respond.packs.make_pack import (
     make_pack_for_court,
     make_pack_for_platform,
     verifier_source,
+    zip_files,
 )
 from entrenous.respond.situation import Situation
+from entrenous.wire.encodings import canonical_json, write_time
 from tests.respond.case_owner import (
     PAGE_URL,
     CaseOwner,
@@ -220,6 +223,28 @@ def edit_file(
     return lambda files: {**files, file_name: edit(files[file_name])}
 
 
+def edit_items(
+    edit: Callable[[list[dict[str, object]]], object],
+) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    def edit_description(text: bytes) -> bytes:
+        described = json.loads(text)
+        edit(described["items"])
+        return canonical_json(described)
+
+    return edit_file("pack.json", edit_description)
+
+
+def add_invented_file_for_item_1(files: dict[str, bytes]) -> dict[str, bytes]:
+    invented = {"file": "items/1b.png", "level": "A4", "what": "the platform's own answer"}
+    edit = edit_items(lambda items: items.insert(0, items[0] | invented))
+    return edit({**files, "items/1b.png": b"invented"})
+
+
+def leave_item_1_out(files: dict[str, bytes]) -> dict[str, bytes]:
+    kept = {name: data for name, data in files.items() if not name.startswith("items/1.")}
+    return edit_items(lambda items: items[0].update(file=None))(kept)
+
+
 def remove_line(text: bytes, line: int) -> bytes:
     lines = text.splitlines(keepends=True)
     return b"".join(lines[:line] + lines[line + 1 :])
@@ -242,6 +267,8 @@ def remove_line(text: bytes, line: int) -> bytes:
         edit_file("pack.json", lambda text: b" " + text),
         edit_file("pack.json", lambda _: json.dumps({"schema": "entrenous/pack/1"}).encode()),
         edit_file("pack.json", lambda _: b"[" * 100_000),
+        add_invented_file_for_item_1,
+        leave_item_1_out,
     ],
 )
 def test_forged_pack_fails_verification(
@@ -251,6 +278,40 @@ def test_forged_pack_fails_verification(
     assert changed != pack.files
     assert not verify_pack.check_pack(changed).holds
     assert not verify_pack.check_pack(rehash_files(changed)).holds
+
+
+@pytest.mark.parametrize("line", [{"item": 1}, {"item": 1, "level": "A1"}])
+def test_stamp_over_a_manifest_without_the_hash_of_an_item_does_not_prove_a_time(
+    line: dict[str, object], authority: HttpTimestampAuthority
+) -> None:
+    """The manifest is stamped before the item exists."""
+    owner = owner_at_current_time()
+    name = owner.open_case(situation_in("US")).name
+    links = verify_chain(name, owner.device)
+    manifest = canonical_json(
+        {
+            "schema": MANIFEST_SCHEMA,
+            "written_at": write_time(owner.clock.now()),
+            "custody_head": links[-1].hash.hex(),
+            "items": [line],
+        }
+    )
+    early = authority.stamp(manifest)
+    owner.clock.advance(days=400)
+    add_file(name, SCREENSHOT, "invented a year later", owner.device)
+    files = dict(make_court_pack(owner).files)
+    described = json.loads(files["pack.json"])
+    at = write_time(early.at)
+    described["stamps"] = [{"stamp": 1, "at": at, "authority": early.authority_url}]
+    files |= {
+        "pack.json": canonical_json(described),
+        "stamps/1.json": manifest,
+        "stamps/1.tsr": early.token,
+        "stamps/1.pem": stamp_certificates_pem(early),
+    }
+    checked = check_received_pack(zip_files(rehash_files(files)))
+    assert (False, "stamp 1: an item is not as stamped") in checked.checks
+    assert checked.stamps == ()
 
 
 def test_an_added_file_is_found(pack: Pack) -> None:
@@ -304,6 +365,7 @@ def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(
         CHAT_DESCRIPTION.encode(),
         b"what the post looked like",
         b"seen on Monday",
+        f"{len(SCREENSHOT)} bytes".encode(),
     ):
         assert secret not in everything
     assert hashlib.sha256(SCREENSHOT).hexdigest().encode() not in everything
@@ -316,6 +378,17 @@ def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(
     assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [
         CHAT_DESCRIPTION
     ]
+
+
+def test_only_letter_is_packed_for_a_platform_unasked_only_if_it_is_to_a_platform() -> None:
+    owner = owner_at_current_time()
+    name = owner.open_case(situation_in("US", "US-CA")).name
+    add_sighting(name, make_sighting(at=owner.clock.moment), owner.device)
+    draft_and_store_notice(name, "us-tida-crime", owner.device)
+    with pytest.raises(LettersNotChosen, match="one that is not to a platform"):
+        make_pack_for_platform(name, (), (), owner.device, lambda _: None)
+    chosen = make_pack_for_platform(name, (1,), (), owner.device, lambda _: None)
+    assert "letters/1.txt" in chosen.files
 
 
 def test_cover_says_what_the_pack_proves_and_reveals_nothing_private(
@@ -357,13 +430,16 @@ def test_recipient_key_is_read_from_text_or_a_file_and_invalid_keys_are_refused(
     key = str(pyrage.x25519.Identity.generate().to_public())
     (tmp_path / "court.pub").write_text(f"# the court's key\n{key}\n")
     assert read_recipient_key(key) == read_recipient_key(str(tmp_path / "court.pub")) == key
+    assert read_recipient_key(f"# the court's key\n{key}") == key
     run_command(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
     if (tmp_path / "ssh").exists():
         line = read_recipient_key(str(tmp_path / "ssh.pub"))
         sealed = encrypt_pack_for(line, b"PK")
         checked = check_received_pack(sealed, Secret((tmp_path / "ssh").read_bytes()))
         assert not checked.holds
-    for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", str(tmp_path / "none")):
+    long = f"Key: ssh-ed25519 {'A' * 400}"
+    missing = str(tmp_path / "none")
+    for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", missing, long, "x\0y"):
         with pytest.raises(NotAPublicKey):
             read_recipient_key(wrong)
 

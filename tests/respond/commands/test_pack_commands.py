@@ -82,6 +82,13 @@ def test_invalid_missing_or_conflicting_options_are_usage_errors(
     assert not (tmp_path / "out").exists()
 
 
+def test_long_text_without_a_key_is_refused_as_a_recipient(
+    cli: Cli, case_name: str, tmp_path: Path
+) -> None:
+    to = ("--to", f"Key: ssh-ed25519 {'A' * 400}", "--out", str(tmp_path / "out"))
+    cli("evidence", "pack", case_name, "--for", "court", *to, status=7)
+
+
 def test_pack_is_recorded_in_the_chain_but_not_shown_with_the_case(
     cli: Cli, case_name: str, tmp_path: Path
 ) -> None:

@@ -43,7 +43,12 @@ from entrenous.respond.client.stamp_authority import verify_stamp
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import DEFAULT_CAPTURE_PURPOSE, record_somebody_under_18
 from entrenous.respond.packs.hand_over import encrypt_pack_for, first_recipient_key
-from entrenous.respond.packs.make_pack import Pack, make_pack_for_court, make_pack_for_platform
+from entrenous.respond.packs.make_pack import (
+    Pack,
+    make_pack_for_court,
+    make_pack_for_platform,
+    only_letter_to_platform,
+)
 from entrenous.respond.situation import Situation
 from entrenous.respond.watch.records import (
     describe_what_site_sees,
@@ -187,6 +192,7 @@ async def show_pack_choices(request: Request, words: str = "") -> Response:
         status=409 if words else 200,
         words=words,
         it=case,
+        only_letter=only_letter_to_platform(case),
         case=case_handle(request),
         form=posted_form(request) or {},
     )

@@ -108,7 +108,9 @@ def _contents_paragraphs(summary: PackSummary) -> Iterator[str]:
     for item in summary.items:
         at = item.added_at.strftime(_TIME_FORMAT)
         level = f"{item.level.value}, {item.level.proves}"
-        yield f"Item {item.number}: {level}. Stored on {at}, {item.size_bytes} bytes."
+        # With its exact size, somebody who has a picture could tell whether it is the item.
+        size = f", {item.size_bytes} bytes" if summary.for_court else ""
+        yield f"Item {item.number}: {level}. Stored on {at}{size}."
     if not summary.for_court:
         yield _ITEMS_NOT_INCLUDED_TEXT
     for number, stamp in enumerate(summary.stamps, start=1):

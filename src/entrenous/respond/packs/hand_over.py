@@ -48,20 +48,27 @@ def read_recipient_key(typed: str) -> str:
 
     Raises NotAPublicKey if there is no usable key.
     """
+    if _key_lines(typed):
+        return first_recipient_key(typed)
     path = Path(typed)
-    text = typed
-    if not typed.startswith(("age1", "ssh-")) and path.is_file():
-        text = path.read_text(errors="replace")[:_KEY_CHARS_MAX]
+    try:
+        text = path.read_text(errors="replace")[:_KEY_CHARS_MAX] if path.is_file() else ""
+    except OSError:  # too long for a path, or a file that cannot be read
+        raise NotAPublicKey from None
     return first_recipient_key(text)
 
 
 def first_recipient_key(text: str) -> str:
     """Return the first public key in a text; raises NotAPublicKey if there is no usable key."""
-    keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
+    keys = _key_lines(text)
     if not keys:
         raise NotAPublicKey
     encrypt_pack_for(keys[0], b"")
     return keys[0]
+
+
+def _key_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
 
 
 def encrypt_pack_for(recipient: str, zipped: bytes) -> bytes:

@@ -26,6 +26,7 @@ from entrenous.respond.evidence import (
     stamp_certificates_pem,
     verify_case,
 )
+from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.nouns import Case, EvidenceItem, Notice, Sighting, Stamp
 from entrenous.respond.packs.cover_sheet import PackSummary, readme_text, render_cover_sheet
 from entrenous.wire.encodings import canonical_json, write_time
@@ -39,9 +40,9 @@ class NothingToPack(Refused):
 
 class LettersNotChosen(Refused):
     """
-    Case {name} has several letters, and a platform needs only the letters addressed to it, so no
-    pack was made. Give the numbers of those: entrenous evidence pack {name} --for platform --notice
-    NUMBER --out DIR
+    Case {name} has several letters, or one that is not to a platform. A platform needs only the
+    letters addressed to it, so no pack was made. Give the numbers of those: entrenous evidence pack
+    {name} --for platform --notice NUMBER --out DIR
     """
 
 
@@ -58,6 +59,9 @@ VERIFIER_FILE: Final = "verify.py"
 _SUMS_FILE: Final = "SHA256SUMS"
 _BYTES_PER_MB: Final = 1024 * 1024
 PACK_BYTES_MAX: Final = 1024 * _BYTES_PER_MB  # limited because a pack is in memory while it is made
+_ROUTE_KINDS_TO_PLATFORMS: Final = frozenset(
+    {RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA, RouteKind.SEARCH}
+)
 PackFiles = dict[str, bytes]
 
 
@@ -136,7 +140,8 @@ def make_pack_for_platform(
 
     Args:
         name: the case, which may be closed.
-        notices: numbers of the letters to include; may be empty if the case has one letter.
+        notices: numbers of the letters to include; may be empty if the case has only one letter,
+            and this letter is to a platform.
         sightings: numbers of the sightings to include; if empty, those that the letters name.
         device: its vault has the case.
         write: writes the pack.
@@ -173,10 +178,18 @@ def _refuse_large_evidence(case: Case) -> None:
 def _letters_to_pack(case: Case, numbers: Sequence[int]) -> list[Notice]:
     if not case.notices:
         raise NothingToPack(name=case.name)
-    if not numbers and len(case.notices) > 1:
+    if numbers:
+        return [find_notice(case, number) for number in numbers]
+    letter = only_letter_to_platform(case)
+    if letter is None:
         raise LettersNotChosen(name=case.name)
-    wanted = [find_notice(case, number) for number in numbers]
-    return wanted or [*case.notices]
+    return [letter]
+
+
+def only_letter_to_platform(case: Case) -> Notice | None:
+    """Return the case's letter if there is only one, and this letter is to a platform."""
+    only = case.notices[0] if len(case.notices) == 1 else None
+    return only if only is not None and only.route.kind in _ROUTE_KINDS_TO_PLATFORMS else None
 
 
 def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
