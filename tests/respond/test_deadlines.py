@@ -15,6 +15,7 @@ from entrenous.respond.law.deadlines import (
     clause_due_at,
     clause_duration,
     deadline_in_words,
+    deadline_in_words_for_person,
     deadlines_of_case,
 )
 from entrenous.respond.law.law_tables import shipped_routes
@@ -256,3 +257,53 @@ def test_waiting_for_the_persons_answer_extends_only_data_protection_deadlines()
         sent_notice("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG"
     )
     assert platform.due_at == began + 48 * HOUR
+
+
+DATA_REQUEST_AT = datetime(2026, 1, 5, 10, tzinfo=UTC)  # one month later: 5 February 2026
+DATA_DUE_AT = datetime(2026, 2, 5, 22, 59, 59, tzinfo=UTC)
+
+
+def data_deadline(after: timedelta, **facts: object) -> Deadline:
+    """Return the deadline of a request under the GDPR, seen some time after it was sent."""
+    notice = sent_notice("eu-gdpr-17", DATA_REQUEST_AT, **facts)
+    (clock,) = deadlines_of(notice, now=DATA_REQUEST_AT + after, lives_in="DE")
+    return clock
+
+
+@pytest.mark.parametrize("days", [20, 45])
+def test_deadline_says_that_it_may_be_paused_until_the_person_has_answered(days: int) -> None:
+    asked = {"state": NoticeState.ASKED, "asked_at": DATA_REQUEST_AT + timedelta(days=7)}
+    waiting = data_deadline(timedelta(days=days), **asked)
+    assert (waiting.due_at, waiting.may_be_paused) == (DATA_DUE_AT, True)
+    note = ". Until they have what they asked for, their time may stand still"
+    assert deadline_in_words(waiting).endswith(note)
+    assert deadline_in_words_for_person(waiting).endswith(f"your time{note}")
+    supplied = {"supplied_at": DATA_REQUEST_AT + timedelta(days=9), "state": NoticeState.RECEIVED}
+    refused = {"answered_at": DATA_REQUEST_AT + timedelta(days=9), "state": NoticeState.REFUSED}
+    for over in (supplied, refused):
+        clock = data_deadline(timedelta(days=days), **{**asked, **over})
+        assert not clock.may_be_paused
+        assert note not in deadline_in_words(clock)
+
+
+def test_only_data_protection_deadlines_may_be_paused() -> None:
+    asked = sent_notice("us-tida-removal", state=NoticeState.ASKED, asked_at=START + HOUR)
+    assert not deadlines_of(asked)[0].may_be_paused
+
+
+def test_question_after_the_end_pauses_nothing() -> None:
+    late = {"state": NoticeState.ASKED, "asked_at": DATA_DUE_AT + timedelta(seconds=1)}
+    waiting = data_deadline(timedelta(days=70), **late)
+    assert (waiting.due_at, waiting.may_be_paused) == (DATA_DUE_AT, False)
+    supplied = {"state": NoticeState.RECEIVED, "supplied_at": DATA_DUE_AT + timedelta(days=10)}
+    assert data_deadline(timedelta(days=70), **{**late, **supplied}).due_at == DATA_DUE_AT
+    in_time = {**late, **supplied, "asked_at": DATA_DUE_AT}
+    assert data_deadline(timedelta(days=70), **in_time).due_at == DATA_DUE_AT + timedelta(days=11)
+
+
+def test_whole_due_second_is_in_time() -> None:
+    within = DATA_DUE_AT - DATA_REQUEST_AT + timedelta(seconds=0.5)
+    assert data_deadline(within).state is DeadlineState.RUNNING
+    answered = {"state": NoticeState.REFUSED, "answered_at": DATA_REQUEST_AT + within}
+    assert data_deadline(within, **answered).state is DeadlineState.MET
+    assert data_deadline(within + timedelta(seconds=0.5)).state is DeadlineState.MISSED

@@ -203,13 +203,15 @@ def next_applicable_route(notice: Notice, case: Case, now: datetime) -> Route | 
 
 def _time_of_setback(notice: Notice, deadline: Deadline | None) -> datetime | None:
     """Return when the notice was refused or partly fulfilled, or its deadline was missed; None if
-    none of these happened.
+    none of these happened, or if the deadline may be paused because of a question to the person.
     """
     if notice.state is NoticeState.REFUSED:
         return notice.refused_at
     if notice.state is NoticeState.PARTLY:
         return notice.partly_at
-    return deadline.due_at if deadline and deadline.state is DeadlineState.MISSED else None
+    if deadline is None or deadline.may_be_paused:
+        return None
+    return deadline.due_at if deadline.state is DeadlineState.MISSED else None
 
 
 def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
@@ -300,7 +302,7 @@ def step_if_deadline_passes(case: Case, now: datetime, notice: int = 0) -> str:
     for number, deadline in _first_deadlines(case, now).items():
         if number in sent and deadline.state is DeadlineState.RUNNING:
             ready = next_applicable_route(sent[number], case, now)
-            if ready is None:
+            if ready is None or deadline.may_be_paused:
                 return translated(_NO_ANSWER_TEXT)
             return translated(_NO_ANSWER_NEXT_STEP_TEXT).format(to=translated(ready.addressee))
     return ""

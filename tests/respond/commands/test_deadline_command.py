@@ -64,6 +64,23 @@ def test_a_law_without_a_period_that_can_be_counted_gives_no_date(
     assert out.splitlines()[-1] == "No date: this law names none that can be counted."
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("2026-01-20T10:00Z", "Until they have what they asked for, their time may stand still."),
+        ("2026-03-10T10:00Z", ""),
+    ],
+)
+def test_question_after_the_end_is_not_said_to_pause_anything(
+    run_law_deadline: Callable[..., tuple[int, str]], asked: str, said: str
+) -> None:
+    events = ("--event", "received=2026-01-05T10:00Z", "--event", f"asked={asked}")
+    status, out = run_law_deadline("eu-gdpr-17", *events, "--country", "DE")
+    assert status == 0
+    assert said in out
+    assert ("asked for" in out) == bool(said)
+
+
 def test_text_output_ends_with_the_deadline(
     run_law_deadline: Callable[..., tuple[int, str]],
 ) -> None:

@@ -6,12 +6,14 @@ from datetime import timedelta
 import pytest
 
 from entrenous.base.language import duration_in_words
+from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.letters.case_lines import HistoryEvent, HistoryLine, notice_history
 from entrenous.respond.letters.draft import draft_and_store_notice
+from entrenous.respond.next_step import next_step, step_if_deadline_passes
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
-from tests.respond.case_owner import PAGE_URL, START, CaseOwner, make_sighting
+from tests.respond.case_owner import PAGE_URL, START, CaseOwner, make_sighting, situation_in
 
 HOUR = timedelta(hours=1)
 
@@ -103,3 +105,31 @@ def test_removal_may_follow_a_partial_removal() -> None:
     lines = record_history(owner, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
     assert [event for event, _ in event_hours(lines)][-1] is HistoryEvent.REMOVED
     assert NoticeState.PARTLY == "partly removed"
+
+
+def test_complaint_calls_nothing_late_while_they_wait_for_the_person() -> None:
+    owner = CaseOwner()
+    case = owner.open_case(situation_in("DE"))
+    add_sighting(case.name, make_sighting(), owner.device)
+    draft_and_store_notice(case.name, "eu-gdpr-17", owner.device)
+    record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
+    owner.clock.advance(days=5)
+    record_notice_event(case.name, 1, NoticeEvent.ASK, owner.clock.now(), owner.device)
+    running = find_case(case.name, owner.device)
+    assert step_if_deadline_passes(running, owner.clock.now()).endswith("it shows your next step.")
+    owner.clock.advance(days=40)  # the month ended on 28 December
+    step = next_step(find_case(case.name, owner.device), owner.clock.now())
+    assert step.startswith("They asked for more about letter 1. Give it to them if you like")
+    letter = draft_and_store_notice(case.name, "eu-gdpr-77", owner.device).letter
+    assert "more was asked for about notice 1" in letter
+    assert "has not been done so far" not in letter
+    assert "the time that the law gives for notice 1 ended" not in letter
+    record_notice_event(case.name, 1, NoticeEvent.SUPPLY, owner.clock.now(), owner.device)
+    owner.clock.advance(days=40)
+    late = draft_and_store_notice(case.name, "eu-gdpr-77", owner.device).letter
+    assert "what was due after notice 1 has not been done so far" in late
+
+
+def test_due_second_is_not_in_the_history() -> None:
+    lines = record_history(CaseOwner(), hours=48 + 0.5 / 3600)
+    assert event_hours(lines) == [(HistoryEvent.REQUESTED, 0)]

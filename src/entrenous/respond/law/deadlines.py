@@ -42,6 +42,9 @@ class Deadline:
 
     ``place`` is where the addressee has to act, ``person_place`` where the person lives, if known.
     ``done_at`` is when the required act was done.
+
+    ``may_be_paused`` says that the addressee waits for an answer of the person, and that the law
+    may stop the time until then. ``due_at`` does not contain this pause, whose end is not known.
     """
 
     notice: int
@@ -58,6 +61,7 @@ class Deadline:
     place: Place = WORLDWIDE
     person_place: Place | None = None
     yours: bool = False
+    may_be_paused: bool = False
 
     @property
     def sets_no_time_limit(self) -> bool:
@@ -66,6 +70,9 @@ class Deadline:
 
 
 RECEIPT_TEXT: Final = translatable("receipt")
+MAY_BE_PAUSED_NOTE: Final = translatable(
+    "Until they have what they asked for, their time may stand still."
+)
 _RULES_WITHOUT_LIMIT: Final = frozenset({"none", "none published", "authority"})
 # a semicolon inside brackets does not end a clause
 _CLAUSE_SEPARATOR: Final = re.compile(r";(?![^()]*\))")
@@ -214,7 +221,8 @@ def deadline_in_words(deadline: Deadline) -> str:
     until = deadline.due_at and moment_at_place_in_words(
         deadline.due_at, deadline.place, deadline.person_place
     )
-    return f"{_deadline_state_in_words(deadline, until or '')} ({law_of_deadline(deadline)})"
+    words = f"{_deadline_state_in_words(deadline, until or '')} ({law_of_deadline(deadline)})"
+    return _with_note_on_pause(words, deadline)
 
 
 def deadline_in_words_for_person(deadline: Deadline) -> str:
@@ -225,7 +233,16 @@ def deadline_in_words_for_person(deadline: Deadline) -> str:
     until = mine and translated("{day}, {time} your time").format(
         day=long_day_in_words(mine), time=f"{mine:%H:%M}"
     )
-    return _deadline_state_in_words(deadline, until or "")
+    return _with_note_on_pause(_deadline_state_in_words(deadline, until or ""), deadline)
+
+
+def _with_note_on_pause(words: str, deadline: Deadline) -> str:
+    """Append that the time may stand still, if it may. Like ``words``, the result has no full stop
+    at its end, because it is a part of other sentences.
+    """
+    if not deadline.may_be_paused:
+        return words
+    return f"{words}. {translated(MAY_BE_PAUSED_NOTE).removesuffix('.')}"
 
 
 def law_of_deadline(deadline: Deadline) -> str:
@@ -245,12 +262,7 @@ def _deadline_state_in_words(deadline: Deadline, until: str) -> str:
 
 def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:
     route, place = notice.route, addressee_place(notice.route, situation)
-    began = _start_time(notice, clause)
-    due_at = (
-        clause_due_at(began + _pause_length(notice), clause, counting_rule_for(route), place)
-        if began
-        else None
-    )
+    due_at = _notice_due_at(notice, clause, place)
     return Deadline(
         notice=notice.number,
         law=route.law,
@@ -260,12 +272,30 @@ def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datet
         state=_deadline_state(notice, clause, due_at, now),
         source=route.source,
         read_on=route.read_on,
-        started_at=began if due_at else None,
+        started_at=_start_time(notice, clause) if due_at else None,
         due_at=due_at,
         done_at=_fulfilled_at(notice, clause),
         place=place,
         person_place=next(iter(situation.places), None),
+        may_be_paused=_waits_for_person(notice)
+        and pauses_when_asked(route, notice.asked_at, due_at),
     )
+
+
+def _notice_due_at(notice: Notice, clause: str, place: Place) -> datetime | None:
+    """Return the end of a clause's period, with the time in which the addressee waited for the
+    person's answer.
+    """
+    began, rule = _start_time(notice, clause), counting_rule_for(notice.route)
+    if began is None:
+        return None
+    due_at = clause_due_at(began, clause, rule, place)
+    pause = pause_length(notice.route, notice.asked_at, notice.supplied_at, due_at)
+    return clause_due_at(began + pause, clause, rule, place) if pause else due_at
+
+
+def _waits_for_person(notice: Notice) -> bool:
+    return notice.state is NoticeState.ASKED and notice.supplied_at is None
 
 
 def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> list[Deadline]:
@@ -304,9 +334,16 @@ def _breach_deadline_state(breach: Breach, due_at: datetime | None, now: datetim
     if due_at is None:
         return DeadlineState.NO_FIXED_TIME
     if breach.notified_at is not None:
-        in_time = breach.notified_at <= due_at
+        in_time = is_in_time(breach.notified_at, due_at)
         return DeadlineState.MET if in_time else DeadlineState.MISSED
-    return DeadlineState.RUNNING if now <= due_at else DeadlineState.MISSED
+    return DeadlineState.RUNNING if is_in_time(now, due_at) else DeadlineState.MISSED
+
+
+def is_in_time(at: datetime, due_at: datetime) -> bool:
+    """Return whether a time is not after a deadline. The whole second of the deadline is in
+    time.
+    """
+    return at.replace(microsecond=0) <= due_at
 
 
 def _start_time(notice: Notice, clause: str) -> datetime | None:
@@ -325,25 +362,38 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
     return notice.received_at or notice.sent_at
 
 
-def _pause_length(notice: Notice) -> timedelta:
-    """Return how long the addressee waited for the person's answer; zero if the law counts that
-    time, or if the person has not answered.
+def pause_length(
+    route: Route, asked: datetime | None, supplied: datetime | None, due_at: datetime | None
+) -> timedelta:
+    """Return how long the addressee waited for the person's answer; zero if this time counts, or if
+    the person has not answered.
+
+    Args:
+        route: the route of the notice.
+        asked: when the addressee asked the person for more.
+        supplied: when the person answered.
+        due_at: the end of the period without a pause.
     """
-    asked, supplied = notice.asked_at, notice.supplied_at
-    if (
-        asked is None
-        or supplied is None
-        or not pauses_while_waiting(notice.route, counting_rule_for(notice.route))
-    ):
+    if asked is None or supplied is None or not pauses_when_asked(route, asked, due_at):
         return timedelta()
     return max(supplied - asked, timedelta())
 
 
-def pauses_while_waiting(route: Route, rule: CountingRule) -> bool:
+def pauses_when_asked(route: Route, asked: datetime | None, due_at: datetime | None) -> bool:
+    """Return whether the time stops while the addressee waits for the answer to a question.
+
+    It does not if the law names no pause, or if the addressee asked only after the time had ended.
+    """
+    if asked is None or (due_at is not None and not is_in_time(asked, due_at)):
+        return False
+    return names_pause(route)
+
+
+def names_pause(route: Route) -> bool:
     """Return whether the law does not count the time in which the addressee waits for the person's
     answer.
     """
-    return rule.asked == "pauses" and route.kind is RouteKind.DATA
+    return counting_rule_for(route).asked == "pauses" and route.kind is RouteKind.DATA
 
 
 def _start_in_words(notice: Notice, clause: str) -> str:
@@ -367,9 +417,9 @@ def _deadline_state(
     if due_at is None:
         return DeadlineState.NOT_STARTED
     done_at = _fulfilled_at(notice, clause)
-    if done_at is not None and done_at <= due_at:
-        return DeadlineState.MET
-    return DeadlineState.RUNNING if now <= due_at and done_at is None else DeadlineState.MISSED
+    if done_at is not None:
+        return DeadlineState.MET if is_in_time(done_at, due_at) else DeadlineState.MISSED
+    return DeadlineState.RUNNING if is_in_time(now, due_at) else DeadlineState.MISSED
 
 
 def _fulfilled_at(notice: Notice, clause: str) -> datetime | None:

@@ -12,9 +12,13 @@ from entrenous.base.language import day_in_words, duration_in_words, long_day_in
 from entrenous.respond.law.counting import PeriodEnd, PeriodUnit, count_period, read_period
 from entrenous.respond.law.counting_rules import CountingRule, counting_rule_for
 from entrenous.respond.law.deadlines import (
+    MAY_BE_PAUSED_NOTE,
     RequiredAct,
     deadline_clauses_of,
-    pauses_while_waiting,
+    is_in_time,
+    names_pause,
+    pause_length,
+    pauses_when_asked,
     place_whose_clocks_count,
     required_act,
 )
@@ -203,16 +207,16 @@ def _count_clause_end(
     start = _starting_time(events)
     if required_act(route, clause) is RequiredAct.CONFIRM:
         start = events.get(RequestEvent.SENT) or start
-    return count_period(start + _pause_length(route, rule, events), period, rule, place)
+    end = count_period(start, period, rule, place)
+    pause = _pause_length(route, events, end.due_at)
+    return count_period(start + pause, period, rule, place) if pause else end
 
 
 def _pause_length(
-    route: Route, rule: CountingRule, events: Mapping[RequestEvent, datetime]
+    route: Route, events: Mapping[RequestEvent, datetime], due_at: datetime | None
 ) -> timedelta:
     asked, supplied = events.get(RequestEvent.ASKED), events.get(RequestEvent.SUPPLIED)
-    if asked is None or supplied is None or not pauses_while_waiting(route, rule):
-        return timedelta()
-    return supplied - asked
+    return pause_length(route, asked, supplied, due_at)
 
 
 def _note_start(
@@ -275,28 +279,30 @@ def _note_requests_for_more(
     due_at: datetime | None,
 ) -> Iterator[str]:
     asked, answered = events.get(RequestEvent.ASKED), events.get(RequestEvent.ANSWERED)
-    if asked and pauses_while_waiting(route, rule):
+    if asked and pauses_when_asked(route, asked, due_at):
         yield translated("They asked for more on {moment}. {cite_asked}.").format(
             moment=moment_at_place_in_words(asked, place), cite_asked=translated(rule.cite_asked)
         )
-        pause = _pause_length(route, rule, events)
+        pause = _pause_length(route, events, due_at)
         yield (
             translated("The pause of {duration} is added.").format(
                 duration=duration_in_words(pause)
             )
             if pause
-            else translated("Until they have what they asked for, their time may stand still.")
+            else translated(MAY_BE_PAUSED_NOTE)
         )
-    elif asked:
+    elif asked and not names_pause(route):  # a question after the end changes nothing either
         yield translated(
             "They asked for more, but their time does not pause: this law names no pause."
         )
     if answered and due_at:
         late = answered - due_at
         yield (
-            translated("They answered {duration} late.").format(duration=duration_in_words(late))
-            if late > timedelta()
-            else translated("They answered in time.")
+            translated("They answered in time.")
+            if is_in_time(answered, due_at)
+            else translated("They answered {duration} late.").format(
+                duration=duration_in_words(late)
+            )
         )
 
 

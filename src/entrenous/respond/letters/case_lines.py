@@ -10,7 +10,12 @@ from enum import StrEnum
 from typing import Final
 
 from entrenous.respond.evidence import stamps_over_item
-from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines_of_case
+from entrenous.respond.law.deadlines import (
+    Deadline,
+    DeadlineState,
+    deadlines_of_case,
+    is_in_time,
+)
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.wordings import law_name_in, without_source_notes, words_in_language
 from entrenous.respond.nouns import (
@@ -329,7 +334,9 @@ def _notice_events(notice: Notice) -> Iterator[HistoryLine]:
 
 
 def _deadline_lines(deadline: Deadline, now: datetime) -> Iterator[HistoryLine]:
-    if deadline.due_at is None or deadline.due_at > now:
+    if deadline.due_at is None or is_in_time(now, deadline.due_at):
+        return
+    if deadline.may_be_paused:  # it may not have ended, so a letter must not say that it has
         return
     yield HistoryLine(deadline.due_at, HistoryEvent.DUE)
     if deadline.state is DeadlineState.MISSED:
