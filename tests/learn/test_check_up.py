@@ -282,6 +282,35 @@ def test_finding_says_if_the_support_end_was_read_more_than_180_days_ago() -> No
     assert "more than 180 days ago" in finding_for("system", check_up_result(today=late)).found
 
 
+@pytest.mark.parametrize(
+    "synced", [(), (SyncedVaultOrExport("Dropbox", "the vault", "/home/ana/Dropbox/e"),)]
+)
+def test_finding_says_if_the_synchronized_folders_were_read_more_than_180_days_ago(
+    synced: tuple[SyncedVaultOrExport, ...],
+) -> None:
+    facts = replace(SAFE_MACHINE, synced=synced)
+    soon, late = (
+        finding_for("synced folders", check_up_result(facts, today=TODAY + timedelta(days=days)))
+        for days in (180, 181)
+    )
+    assert late.found.removeprefix(soon.found).endswith("more than 180 days ago.")
+
+
+def test_finding_says_if_the_fact_of_a_question_was_read_more_than_180_days_ago() -> None:
+    for key in ("yes", "no"):
+        soon, late = (
+            finding_for(
+                "passcode",
+                check_up_result(answers={"passcode": key}, today=TODAY + timedelta(days=days)),
+            )
+            for days in (180, 181)
+        )
+        assert "180 days" not in soon.found
+        assert "more than 180 days ago" in late.found
+        assert late.source is not None
+        assert late.source in late.found
+
+
 # Pictures whose metadata says where they were taken.
 
 

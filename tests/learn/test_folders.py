@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ def services_found(vault: Path, home: Path, environment: dict[str, str] | None =
     return {
         one.service
         for one in find_synced_vault_and_exports(vault, home, environment or {}, SYNC_SERVICES)
+        or ()
     }
 
 
@@ -125,10 +128,48 @@ def test_exports_in_a_synchronized_folder_are_named(home: Path) -> None:
     item = write_file(home / "iCloudDrive/case-7-lunar-otter-item-1.png", "x")
     write_file(home / "iCloudDrive/holiday.png", "x")
     found = find_synced_vault_and_exports(home / "entrenous", home, {}, SYNC_SERVICES)
+    assert found is not None
     assert set(found) == {
         SyncedVaultOrExport("iCloud Drive", "an archive", str(key_file)),
         SyncedVaultOrExport("iCloud Drive", "an exported item of a case", str(item)),
     }
+
+
+def test_synchronized_folder_with_too_many_files_gives_unknown(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        write_file(home / f"iCloudDrive/a/{number}.png", "x")
+    write_file(home / "iCloudDrive/b/archive.key.age", "age")
+    monkeypatch.setattr("entrenous.learn.this_machine.SYNCED_FILES_EXAMINED_MAX", 4)
+    vault = home / "entrenous"
+    assert find_synced_vault_and_exports(vault, home, {}, SYNC_SERVICES) is None
+    (home / "iCloudDrive/b/archive.key.age").unlink()
+    assert find_synced_vault_and_exports(vault, home, {}, SYNC_SERVICES) == ()
+
+
+@pytest.mark.real
+def test_folders_that_cannot_be_listed_give_unknown(home: Path) -> None:
+    """The command is run without the rights of a superuser."""
+    unlisted = [home / "pictures/unlisted", home / "iCloudDrive/unlisted"]
+    save_picture(unlisted[0] / "home.jpg", with_location=True)
+    write_file(unlisted[1] / "archive.key.age", "age")
+    for folder in unlisted:
+        folder.chmod(0)
+    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    command = [*give_up, sys.executable, "-m", "entrenous", "check-up", "--json"]
+    environment = {**os.environ, "HOME": str(home), "ENTRENOUS_HOME": str(home / "entrenous")}
+    done = subprocess.run(
+        [*command, "--folder", str(home / "pictures")],
+        capture_output=True,
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    result = json.loads(done.stdout)
+    assert (result["pictures"]["read"], result["pictures"]["unread"]) == (0, 1)
+    paths = {one["check"]: one["path"] for one in result["advice"]}
+    assert (paths["pictures with a place"], paths["synced folders"]) == ("unknown", "unknown")
 
 
 def test_key_file_of_an_archive_is_recognized_by_its_name() -> None:

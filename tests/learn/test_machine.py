@@ -52,6 +52,13 @@ def test_open_folder_is_named_with_its_open_files(home: Path, mode: int) -> None
     assert names_open_to_others(home) == (".", "blobs/one")
 
 
+@posix_only
+def test_link_to_an_open_folder_is_followed(home: Path, tmp_path: Path) -> None:
+    home.chmod(0o755)
+    (tmp_path / "link").symlink_to(home)
+    assert names_open_to_others(tmp_path / "link") == (".",)
+
+
 def test_missing_folder_gives_unknown(tmp_path: Path) -> None:
     assert names_open_to_others(tmp_path / "none") is None
 
@@ -102,6 +109,16 @@ def test_volume_on_a_luks_disk_counts_as_encrypted(disk: FakeDisk, home: Path) -
     disk.add_device("254:0", "CRYPT-LUKS2-0a1b-disk", "8:1")
     disk.add_device("254:1", "LVM-abc", "254:0")
     assert is_disk_encrypted(home, disk.root) is True
+
+
+@pytest.mark.parametrize("kind", ["INTEGRITY", "VERITY"])
+def test_volume_that_only_detects_changes_counts_as_not_encrypted(
+    kind: str, disk: FakeDisk, home: Path
+) -> None:
+    disk.mount("254:0", "/")
+    disk.add_device("8:1")
+    disk.add_device("254:0", f"CRYPT-{kind}-0a1b-disk", "8:1")
+    assert is_disk_encrypted(home, disk.root) is False
 
 
 def test_newest_mount_at_the_deepest_path_decides(disk: FakeDisk, home: Path) -> None:

@@ -25,6 +25,7 @@ from entrenous.learn.facts import (
     SystemSupportEnd,
     all_questions,
     answer_with_key,
+    is_fact_stale,
     is_threatened,
     shipped_check_up_order,
     shipped_questions,
@@ -286,17 +287,21 @@ def _check_permissions(given: CheckUpInput) -> CheckUpFinding:
 
 
 def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
-    services = shipped_sync_services().service
+    table = shipped_sync_services()
     make_finding = _finding_factory(
         "synced folders", translated("a copy of the vault or of an export goes to a cloud")
     )
     places = given.facts.synced
     if places is None:
         return make_finding(
-            LeakPathState.UNKNOWN, translated("Synchronized folders were not looked at.")
+            LeakPathState.UNKNOWN,
+            translated("Not all files in synchronized folders could be looked at."),
         )
+    late = ""
+    if is_fact_stale(table.read_on, given.today):
+        late = " " + translated("The facts about such folders were read more than 180 days ago.")
     if not places:
-        *most, last = (one.name for one in services)
+        *most, last = (one.name for one in table.service)
         service_names = translated("{first} and {second}").format(
             first=", ".join(most), second=last
         )
@@ -304,14 +309,16 @@ def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
             LeakPathState.CLOSED,
             translated(
                 "Neither the vault nor an export was seen in the folders of {known}."
-            ).format(known=service_names),
+            ).format(known=service_names)
+            + late,
         )
     first = places[0]
     return make_finding(
         LeakPathState.OPEN,
         translated("In a folder of {service} there is {named}.").format(
             service=first.service, named=_join_first_names(tuple(one.at for one in places))
-        ),
+        )
+        + late,
         translated(
             "Take it out of what {service} copies, or move it to a folder of your own. Move "
             "the vault while no command runs, and set ENTRENOUS_HOME to its new place."
@@ -390,15 +397,19 @@ def _finding_from_answer(question: CheckUpQuestion, given: CheckUpInput) -> Chec
         return None
     path = LeakPathState(answer.path)
     closed = path is LeakPathState.CLOSED
+    read_on = shipped_questions().read_on
+    found = f"{question.question} {answer.says}."
+    if is_fact_stale(read_on, given.today):
+        found += f" ({source_in_words(question.source, read_on, given.today)})"
     return CheckUpFinding(
         check=question.id,
         path=path,
         closes=question.closes,
-        found=f"{question.question} {answer.says}.",
+        found=found,
         next_step=None if closed else question.step,
         undo=None if closed else question.undo,
         source=question.source,
-        read_on=shipped_questions().read_on,
+        read_on=read_on,
     )
 
 

@@ -1,14 +1,13 @@
 """Find pictures in a folder whose metadata says where they were taken. The folder is only read."""
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from entrenous.base.errors import NotFound
 from entrenous.base.picture import NotAPicture
+from entrenous.learn.files_below import files_below
 from entrenous.media.file_kind import picture_format_of
 from entrenous.media.picture_place import has_gps_place
 
@@ -29,8 +28,9 @@ class PicturesFound:
     """The result for a folder. ``read`` is the number of pictures that were read; ``with_place``
     names those whose metadata says where they were taken.
 
-    ``unread`` counts pictures that were too large, damaged or not accessible. ``whole`` is False if
-    there were more than EXAMINED_FILES_MAX files, so that some were left out.
+    ``unread`` counts pictures that were too large, damaged or not accessible, and folders that
+    could not be listed. ``whole`` is False if there were more than EXAMINED_FILES_MAX files, so
+    that some were left out.
     """
 
     folder: str
@@ -46,8 +46,8 @@ def find_pictures_with_place(folder: Path) -> PicturesFound:
     """
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         raise NoSuchFolder(path=folder)
-    read, unread, seen, named = 0, 0, 0, list[str]()
-    for seen, file in enumerate(_files_below(folder), 1):
+    read, unread, seen, named, unlisted = 0, 0, 0, list[str](), list[Path]()
+    for seen, file in enumerate(files_below(folder, unlisted), 1):
         if seen > EXAMINED_FILES_MAX:
             break
         finding = _classify_by_place(file)
@@ -56,6 +56,7 @@ def find_pictures_with_place(folder: Path) -> PicturesFound:
         if finding == _HAS_PLACE:
             named.append(str(file.relative_to(folder)))
         read -= finding == _NOT_A_PICTURE
+    unread += len(unlisted)
     return PicturesFound(str(folder), read, tuple(named), unread, whole=seen <= EXAMINED_FILES_MAX)
 
 
@@ -80,17 +81,3 @@ def _classify_by_place(file: Path) -> str | None:
     except OSError:
         return None
     return {True: _HAS_PLACE, False: _NO_PLACE, None: None}[has_place_]
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield regular files in and below a folder, level by level."""
-    waiting = [folder]
-    for one in waiting:
-        with suppress(OSError):
-            for entry in sorted(one.iterdir()):
-                if entry.is_symlink():
-                    continue
-                if entry.is_dir():
-                    waiting.append(entry)
-                elif entry.is_file():
-                    yield entry

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +25,7 @@ import entrenous
 from entrenous.base.language import translated
 from entrenous.base.program import ProgramVersion, this_program_version
 from entrenous.learn.facts import SyncService, shipped_sync_services
+from entrenous.learn.files_below import files_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class MachineFacts:
     ``home`` is the device's folder. ``open_to_others`` are names inside it ("." is the folder
     itself) that another account may use. ``disk_encrypted`` is about the disk with the device's
     folder, and known on Linux only. ``updated_on`` is the day of this program's newest file.
+    ``synced`` is None if nothing was found, but not all files in synchronized folders were
+    examined.
     """
 
     system: str
@@ -86,6 +88,8 @@ EXPORT_KIND_BY_NAME_PATTERN: Final = {
     "case-*-item-*": "an exported item of a case",
 }
 SYNCED_FILES_EXAMINED_MAX: Final = 20_000  # number of names examined in one synchronized folder
+# uuids of volumes by which changes are detected; these volumes are not encrypted
+_UNENCRYPTED_CRYPT_PREFIXES: Final = ("CRYPT-INTEGRITY-", "CRYPT-VERITY-")
 _SETTINGS_BYTES_MAX: Final = 1 << 20
 
 
@@ -150,9 +154,10 @@ def names_open_to_others(home: Path) -> tuple[str, ...] | None:
     """Return the names in and below ``home`` that other accounts may use; None if they cannot be
     seen.
 
-    If ``home`` itself is closed, the modes of files in it do not matter.
+    If ``home`` itself is closed, the modes of files in it do not matter. ``home`` may be a link.
     """
     try:
+        home = home.resolve()
         if not _is_open_to_others(home):
             return ()
         open_entries = [entry for entry in (home, *home.rglob("*")) if _is_open_to_others(entry)]
@@ -222,8 +227,9 @@ def _block_device_layers(disk: Path) -> Iterator[Path]:
 
 
 def _is_encrypted_device(disk: Path) -> bool:
-    uuid = disk / "dm/uuid"
-    return uuid.is_file() and uuid.read_text().startswith("CRYPT-")
+    file = disk / "dm/uuid"
+    uuid = file.read_text() if file.is_file() else ""
+    return uuid.startswith("CRYPT-") and not uuid.startswith(_UNENCRYPTED_CRYPT_PREFIXES)
 
 
 def find_synced_vault_and_exports(
@@ -231,8 +237,10 @@ def find_synced_vault_and_exports(
     person_home: Path,
     environment: Mapping[str, str],
     services: Sequence[SyncService],
-) -> tuple[SyncedVaultOrExport, ...]:
+) -> tuple[SyncedVaultOrExport, ...] | None:
     """Return the vault, if it is in a synchronized folder, and the exports in such folders.
+
+    Return None if nothing was found, but not all files in these folders could be examined.
 
     Args:
         vault: the device's folder.
@@ -240,15 +248,17 @@ def find_synced_vault_and_exports(
         environment: the environment variables.
         services: the programs to recognize.
     """
-    found = dict[str, SyncedVaultOrExport]()
+    found, whole = dict[str, SyncedVaultOrExport](), True
     for service in services:
         roots = tuple(_synced_roots(service, person_home, environment))
         if _is_below(vault, roots) or _has_marker_above(vault, service):
             found[service.name] = SyncedVaultOrExport(service.name, "the vault", str(vault))
         for root in roots:
-            for holds, at in _find_exports(root):
+            exports, root_whole = _find_exports(root)
+            whole = whole and root_whole
+            for at, holds in exports.items():
                 found[at] = SyncedVaultOrExport(service.name, holds, at)
-    return tuple(found.values())
+    return tuple(found.values()) if found or whole else None
 
 
 def _synced_roots(
@@ -304,25 +314,17 @@ def _has_marker(folder: Path, marker: str) -> bool:
     return any(one.is_dir() is wants_folder for one in folder.glob(marker.rstrip("/")))
 
 
-def _find_exports(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the path of each export, found by its name, among the first
-    SYNCED_FILES_EXAMINED_MAX files below a folder.
+def _find_exports(root: Path) -> tuple[dict[str, str], bool]:
+    """Return the exports below a folder, found by their names, and whether all files were examined.
+
+    The exports are a mapping from paths to kinds. At most SYNCED_FILES_EXAMINED_MAX files are
+    examined.
     """
-    for place in islice(_files_below(root), SYNCED_FILES_EXAMINED_MAX):
-        for pattern, holds in EXPORT_KIND_BY_NAME_PATTERN.items():
-            if fnmatch(place.name, pattern):
-                yield holds, str(place)
-
-
-def _files_below(root: Path) -> Iterator[Path]:
-    """Yield files below a folder, level by level; links are not followed."""
-    waiting = [root]
-    for folder in waiting:
-        with suppress(OSError):
-            for entry in sorted(folder.iterdir()):
-                if entry.is_symlink():
-                    continue
-                if entry.is_dir():
-                    waiting.append(entry)
-                else:
-                    yield entry
+    exports, unlisted = dict[str, str](), list[Path]()
+    for seen, file in enumerate(files_below(root, unlisted), 1):
+        if seen > SYNCED_FILES_EXAMINED_MAX:
+            return exports, False
+        for pattern, kind in EXPORT_KIND_BY_NAME_PATTERN.items():
+            if fnmatch(file.name, pattern):
+                exports[str(file)] = kind
+    return exports, not unlisted
