@@ -57,6 +57,17 @@ def test_answer_under_18_closes_the_case_and_nothing_more_is_stored(
     cli("evidence", "verify", case_name)
 
 
+@pytest.mark.threat("under-eighteen")
+@pytest.mark.parametrize("more", [("--for-somebody-else", "friend"), ("--consent", "she agreed")])
+@pytest.mark.parametrize("command", ["open", "about"])
+def test_answer_under_18_is_stored_even_if_the_consent_is_incomplete(
+    command: str, more: tuple[str, str], cli: Cli, case_name: str
+) -> None:
+    cli("case", command, case_name, "--under-18", *more, status=REFERRAL_STATUS)
+    case = cli("case", "show", case_name)
+    assert (case["state"], case["age"], case["for_somebody_else"]) == ("closed", "child", None)
+
+
 def test_help_is_for_the_place_given_with_the_answer_and_the_case_can_be_erased(
     cli: Cli, case_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

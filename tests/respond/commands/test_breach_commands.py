@@ -45,6 +45,15 @@ def test_without_a_known_law_no_case_is_opened(
     assert cli("case", "list")["cases"] == before
 
 
+def test_without_a_known_law_a_closed_case_stays_as_it_was(cli: Cli) -> None:
+    name = str(cli("case", "open", "--adults", "--place", "JP")["case"])
+    assert run(["case", "close", name], {}) == 0
+    before = cli("case", "show", name)
+    facts = ("--intimate", "--for-somebody-else", "friend", "--consent", "she agreed")
+    cli("case", "open", name, "--breach", *facts, status=4)
+    assert cli("case", "show", name) == before
+
+
 def test_under_18_the_deadline_and_help_are_shown_and_no_case_is_stored(
     cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:

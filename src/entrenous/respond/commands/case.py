@@ -203,7 +203,11 @@ def open_(
     situation = replace(
         situation, platform=read_typed_line(platform, translated("The platform"), context)
     )
-    representative = _representative_from_options(for_somebody_else, consent, context)
+    representative = (  # nothing may stand in the way of storing the answer "under 18"
+        None
+        if name is not None and under_18
+        else _representative_from_options(for_somebody_else, consent, context)
+    )
     with opened_device(context) as device:
         since = (aware_at or device.clock.now()) if breach else None
         if name is None:
@@ -212,9 +216,14 @@ def open_(
                 case = open_case(trace, situation, age, device, representative)
                 case = record_breach(case.name, since, device) if since else case
         else:
-            case = _reopen_with_facts(name, situation, device, under_18=under_18)
-            case = record_representative(name, representative, device) if representative else case
-            case = record_breach(name, since, device) if since else case
+            if under_18:
+                record_somebody_under_18(name, situation, device)
+            with device.vault.transaction():
+                case = _reopen_with_facts(name, situation, device)
+                case = (
+                    record_representative(name, representative, device) if representative else case
+                )
+                case = record_breach(name, since, device) if since else case
         print_case_or_json(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
@@ -405,13 +414,10 @@ def _representative_from_options(
     return representative_with_consent(role, typed, SystemClock().now())
 
 
-def _reopen_with_facts(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
+def _reopen_with_facts(name: str, more: Situation, device: Device) -> Case:
     """Reopen a case and record the facts given with its name."""
-    if under_18:
-        record_somebody_under_18(name, more, device)
-    with device.vault.transaction():
-        case = reopen_case(name, device)
-        return case if more == Situation(()) else add_facts_to_case(name, more, device)
+    case = reopen_case(name, device)
+    return case if more == Situation(()) else add_facts_to_case(name, more, device)
 
 
 def _situation_from_options(
