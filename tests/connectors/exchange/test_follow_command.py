@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import pytest
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.commands import fetch_due_sources
 from entrenous.connectors.exchange.exchange_client import new_exchange_client
+from entrenous.connectors.exchange.fetchers import fetch_from
 from entrenous.stop.commands.gate_run import exchange_fetch_command
 from entrenous.stop.exchange_fetch import FetchSchedule
-from entrenous.stop.exchange_nouns import ExchangeServices, Source, SourceKind
+from entrenous.stop.exchange_nouns import ExchangeServices, NoSuchSource, Source, SourceKind
 from entrenous.stop.platform import Platform
+from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.exchange_partners import hold_source_lock
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
@@ -142,6 +145,25 @@ def test_automatic_fetch_skips_a_source_that_is_being_fetched(
         fetch_due(FetchSchedule(FETCH_INTERVAL), exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 1
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
+
+
+def test_fetch_uses_the_source_as_it_is_when_its_lock_is_held(tmp_path: Path) -> None:
+    file, new_file = tmp_path / "list.csv", tmp_path / "new.csv"
+    file.write_text("\n".join(LISTED_HASHES))
+    new_file.write_text(LISTED_HASHES[0])
+    with open_gate(tmp_path / "gate") as (platform, exchange), new_exchange_client() as client:
+        read_before = replace(file_source("theirs", file), confirmed=True)
+        exchange.sources.add(read_before)
+        exchange.sources.remove("theirs")
+        exchange.sources.add(file_source("theirs", new_file))
+        fetch_from(read_before, exchange, platform, client)
+        hashes = {entry.bits.hex(): entry.number for entry in platform.bank.entries(0)}
+        assert list(hashes) == LISTED_HASHES[:1]
+        [(_, claim)] = platform.bank.claims_on_pictures(hashes.values())
+        assert claim.state is ClaimState.WAITING
+        exchange.sources.remove("theirs")
+        with pytest.raises(NoSuchSource):
+            fetch_from(read_before, exchange, platform, client)
 
 
 @pytest.mark.slow

@@ -65,13 +65,17 @@ def fetch_from(
 ) -> FetchResult:
     """Fetch a source under its lock, with credentials from its file or the environment.
 
+    The source's description is read again under the lock, since the source may have been removed,
+    and another one added under its name.
+
     Raises:
-        FetchAlreadyRunning, NoCredentials, MalformedCredentials, CredentialsReadableByOthers,
-        BadSource.
+        FetchAlreadyRunning, NoSuchSource, NoCredentials, MalformedCredentials,
+        CredentialsReadableByOthers, BadSource.
         Others: what :func:`fetch_source` raises.
     """
-    fetcher = make_fetcher(source, client, exchange.clock, os.environ)
     with hold_source_lock(engine_of(platform), source.name):
+        source = exchange.sources.source(source.name)
+        fetcher = make_fetcher(source, client, exchange.clock, os.environ)
         return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
 
 
