@@ -190,9 +190,10 @@ def checkpoint_to_fetch_from(
         checkpoint, checkpoint.begun_at, stale_after, now
     ):
         return checkpoint
-    return Checkpoint(
-        checkpoint.generation + 1, anew=True, begun_at=now, whole_at=checkpoint.whole_at
-    )
+    whole_at = checkpoint.whole_at
+    if whole_at is not None and whole_at > now:  # it would count as the end of this generation
+        whole_at = None
+    return Checkpoint(checkpoint.generation + 1, anew=True, begun_at=now, whole_at=whole_at)
 
 
 def _is_stale(
@@ -201,13 +202,13 @@ def _is_stale(
     """Return whether the checkpoint is stale.
 
     The checkpoint of an interrupted fetch can be used for at least a day after the generation
-    began.
+    began. A time in the future, from a clock that was ahead, is as stale as one in the past.
     """
     if stale_after is None:
         return False
     if checkpoint.was_read_to_end and checkpoint.whole_at is not None:
-        return now - checkpoint.whole_at >= stale_after
-    return now - begun_at >= max(stale_after, timedelta(days=1))
+        return abs(now - checkpoint.whole_at) >= stale_after
+    return abs(now - begun_at) >= max(stale_after, timedelta(days=1))
 
 
 @dataclass(slots=True)
@@ -307,20 +308,21 @@ class FetchSchedule:
 
     every: timedelta
     _failures: dict[str, int] = field(default_factory=dict)
-    _not_before: dict[str, datetime] = field(default_factory=dict)
+    _pauses: dict[str, tuple[datetime, timedelta]] = field(default_factory=dict)
 
     def is_due(self, name: str, checkpoint: Checkpoint, now: datetime) -> bool:
         """Return whether that source, which was read up to ``checkpoint``, is due now."""
-        if now < self._not_before.get(name, now):
-            return False
         # With abs(), a clock that was set back far does not stop fetching, and one that is slightly
         # behind does not hasten it.
+        begun_at, pause = self._pauses.get(name, (now, timedelta(0)))
+        if abs(now - begun_at) < pause:
+            return False
         return checkpoint.whole_at is None or abs(now - checkpoint.whole_at) >= self.every
 
     def record_success(self, name: str) -> None:
         """Record that a source was read to its end."""
         self._failures.pop(name, None)
-        self._not_before.pop(name, None)
+        self._pauses.pop(name, None)
 
     def record_failure(self, name: str, now: datetime) -> timedelta:
         """Record a failure and return how long to wait before the next attempt."""
@@ -330,12 +332,12 @@ class FetchSchedule:
             seconds=self.every.total_seconds() * 2.0 ** min(count, _BACKOFF_DOUBLINGS_MAX)
         )
         wait = min(doubled, max(self.every, _BACKOFF_MAX))
-        self._not_before[name] = now + wait
+        self._pauses[name] = (now, wait)
         return wait
 
     def record_running_elsewhere(self, name: str, now: datetime) -> None:
         """Record that another process is fetching this source."""
-        self._not_before[name] = now + min(self.every, _RECHECK_AFTER)
+        self._pauses[name] = (now, min(self.every, _RECHECK_AFTER))
 
 
 @dataclass(frozen=True, slots=True)

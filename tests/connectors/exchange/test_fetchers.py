@@ -433,6 +433,42 @@ def test_ncmec_next_page_address_expires_after_twelve_hours() -> None:
     assert requested[-2].startswith("/v2/entries?from=1970-01-01T00")
 
 
+@pytest.mark.parametrize("next_page_address", ["", "/v2/entries?start=5"])
+def test_ncmec_fetch_after_one_with_a_clock_that_was_ahead_starts_over(
+    next_page_address: str,
+) -> None:
+    clock, requested = SettableClock(), list[dict[str, str]]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requested.append(dict(request.url.params))
+        again = next_page_address if len(requested) == 1 else ""
+        return httpx.Response(200, content=ncmec_page(next_page_address=again))
+
+    fetcher = NcmecFetcher(exchange_http(answer), clock)
+    clock.advance(days=1)
+    first = next(fetcher.pages(""))
+    clock.advance(days=-1)
+    list(fetcher.pages(first.checkpoint))
+    assert requested[1:] == [{"from": "1970-01-01T00:00:00Z", "to": "2026-11-25T11:59:55Z"}]
+
+
+def test_refused_next_page_address_of_ncmec_restarts_the_range() -> None:
+    clock, requested = SettableClock(), list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requested.append(request.url.params.get("from", "next page"))
+        if requested[-1] == "next page":
+            return httpx.Response(410)
+        return httpx.Response(200, content=ncmec_page(next_page_address="/v2/entries?start=5"))
+
+    fetcher = NcmecFetcher(exchange_http(answer), clock)
+    pages = fetcher.pages(next(fetcher.pages("")).checkpoint)
+    next(pages)
+    assert requested == ["1970-01-01T00:00:00Z", "next page", "1970-01-01T00:00:00Z"]
+    with pytest.raises(SourceRefused):  # the address is of this fetch
+        next(pages)
+
+
 # --- ThreatExchange -------------------------------------------------------------------------------
 
 

@@ -221,6 +221,29 @@ def test_stale_checkpoint_restarts_the_fetch_and_withdraws_missing_records(
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(3)}
 
 
+@pytest.mark.parametrize("fails_before", [None, 1])
+@pytest.mark.parametrize("stale_after", [timedelta(0), timedelta(days=30)])
+def test_fetch_after_one_with_a_clock_that_was_ahead_starts_over(
+    exchange_setup: ExchangeSetup, stale_after: timedelta, fails_before: int | None
+) -> None:
+    exchange_setup.clock.advance(days=31)
+    pages = (source_records(1, 2), source_records(3))
+    with suppress(SourceUnreachable):
+        fetch(
+            exchange_setup,
+            scripted_source(*pages, stale_after=stale_after, fails_before=fails_before),
+        )
+    exchange_setup.clock.advance(days=-31)
+    pages = (source_records(1), source_records(3))
+    broken = scripted_source(*pages, stale_after=stale_after, fails_before=1)
+    with pytest.raises(SourceUnreachable):
+        fetch(exchange_setup, broken)
+    again = scripted_source(*pages, stale_after=stale_after)
+    fetch(exchange_setup, again)
+    assert (broken.start_tokens, again.start_tokens) == ([""], ["1"])
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(3)}
+
+
 def test_fetch_without_a_checkpoint_withdraws_missing_records(
     exchange_setup: ExchangeSetup,
 ) -> None:

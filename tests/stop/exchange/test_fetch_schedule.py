@@ -50,6 +50,16 @@ def test_backoff_is_never_shorter_than_the_interval(interval: timedelta) -> None
     assert waits[-1] == max(interval, HOUR * 6)
 
 
+def test_failure_while_the_clock_was_ahead_delays_no_fetch() -> None:
+    schedule = FetchSchedule(HOUR)
+    schedule.record_failure("broken", NOW + timedelta(days=30))
+    schedule.record_running_elsewhere("theirs", NOW + timedelta(days=30))
+    assert schedule.is_due("broken", NEVER_FETCHED, NOW)
+    assert schedule.is_due("theirs", NEVER_FETCHED, NOW)
+    schedule.record_failure("broken", NOW)
+    assert not schedule.is_due("broken", NEVER_FETCHED, NOW - timedelta(seconds=1))
+
+
 def test_fetch_by_another_process_is_no_failure() -> None:
     schedule = FetchSchedule(HOUR)
     schedule.record_running_elsewhere("theirs", NOW)

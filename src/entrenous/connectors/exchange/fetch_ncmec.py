@@ -17,13 +17,20 @@ from entrenous.connectors.exchange.untrusted_pages import (
     parse_records,
     read_xml,
 )
-from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRecord
+from entrenous.stop.exchange_nouns import (
+    BadPage,
+    BadXml,
+    SourcePage,
+    SourceRecord,
+    SourceRefused,
+)
 
 _DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _FIRST_RANGE_START: Final = "1970-01-01T00:00:00Z"
 _SETTLING_TIME: Final = timedelta(seconds=5)  # the server may still be writing newer entries
 _NEXT_PAGE_VALIDITY: Final = timedelta(hours=12)  # how long the address of a next page is valid
 _NEXT_ADDRESS_CHARS_MAX: Final = 2000
+_RANGE_START_AHEAD_MAX: Final = timedelta(minutes=1)  # the clocks of two gates may differ
 
 
 class _RangeCheckpoint(msgspec.Struct, frozen=True):
@@ -55,23 +62,49 @@ class NcmecFetcher:
     stale_after: timedelta | None = None
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Yield pages of the entries that are at least five seconds old."""
+        """Yield pages of the entries that are at least five seconds old.
+
+        If an earlier fetch's address of a next page is refused, read its range again.
+        """
         place = self._resume_range(_RangeCheckpoint.read(token))
         if place.to <= place.start:
             return
-        while place.to:
-            root = self._request_page(place)
+        place, root = self._request_first_page(place)
+        while True:
             records, refused = parse_records(_entry_elements(root), parse_ncmec_entry)
             place = self._range_after_page(root, place)
             yield SourcePage(records, place.to_token(), refused)
+            if not place.to:
+                return
+            root = self._request_page(place)
 
     def _resume_range(self, place: _RangeCheckpoint) -> _RangeCheckpoint:
-        """Resume at the next page if its address is still valid, else read the range again."""
+        """Resume at the next page if its address is still valid, else read the range again.
+
+        If the range begins in the future, our clock was ahead, and it is not known since when. So
+        everything is read again.
+        """
         now = self.clock.now()
-        held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALIDITY
+        if _parse_time(place.start) - now > _RANGE_START_AHEAD_MAX:
+            return self._range_until_now(_FIRST_RANGE_START)
+        held = place.asked and abs(now - _parse_time(place.asked)) <= _NEXT_PAGE_VALIDITY
         if place.next and held:
             return place
-        return _RangeCheckpoint(place.start, (now - _SETTLING_TIME).strftime(_DATE_FORMAT))
+        return self._range_until_now(place.start)
+
+    def _range_until_now(self, start: str) -> _RangeCheckpoint:
+        to = self.clock.now() - _SETTLING_TIME
+        return _RangeCheckpoint(start, to.strftime(_DATE_FORMAT))
+
+    def _request_first_page(self, place: _RangeCheckpoint) -> tuple[_RangeCheckpoint, XmlElement]:
+        """Return the range that is being read, and its page."""
+        try:
+            return place, self._request_page(place)
+        except SourceRefused:
+            if not place.next:
+                raise
+        place = self._range_until_now(place.start)
+        return place, self._request_page(place)
 
     def _request_page(self, place: _RangeCheckpoint) -> XmlElement:
         if place.next:
