@@ -91,3 +91,23 @@ def test_unreachable_list_of_registries_leads_back_to_the_typed_text(tmp_path: P
         assert failed.status_code == 502
         assert "entrenous case" not in failed.text
         assert "8.8.8.8" in ana.get("/75").text
+
+
+def test_report_at_one_site_names_no_page_of_another_site(browser: Browser, tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
+        set_up_at_once(page)
+        open_case_at_once(page, "https://a-site.example/1")
+        ana = Walker(page)
+        case = page.url
+        ana.press("Add a place", "link")
+        ana.fill("The address, or the chat", "https://b-site.example/2")
+        ana.press_exactly("Keep it")
+        for name, other in (("a-site.example", "b-site.example"), ("b-site.example", "a-site")):
+            page.goto(case)
+            ana.press(f"Use the report form of {name}", "link")
+            assert page.get_by_label("Exact links").input_value().startswith(f"https://{name}/")
+            assert other not in page.content()
+        page.goto(case)
+        ana.press("Who hosts page 1?", "link")
+        ana.press("What to write to a web host", "link")
+        assert page.get_by_label("Exact links").input_value() == "https://a-site.example/1"

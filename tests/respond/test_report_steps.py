@@ -112,6 +112,9 @@ def test_steps_show_form_source_and_what_to_expect(
 
 def test_answers_claim_only_stated_facts() -> None:
     unstated = form_answers("tumblr", Situation(()))["what happened"]
+    assert unstated == "A private picture was shared here without consent."
+    threatened = form_answers("tumblr", Situation((), posted=Spread.THREAT))["what happened"]
+    assert threatened == "Somebody threatens to share a private picture."
     assert "intimate" not in unstated.lower()
     assert "software" not in unstated
     threat = replace(FULL_SITUATION, posted=Spread.THREAT, demand=Demand.MONEY)
@@ -199,6 +202,27 @@ def test_steps_name_sightings_elsewhere_only_for_a_search_engine_and_name_no_cha
             # Only the steps for a search engine name pages of other sites.
             assert (secret in shown) is (record.kind is PlatformKind.SEARCH)
             assert "Bea" not in shown
+
+
+def test_steps_for_a_site_without_a_record_name_no_sighting_on_another_site() -> None:
+    record = platform_by_id("generic_site")
+    case = case_with(
+        public_sighting("https://a-site.example/1"),
+        public_sighting("https://www.b-site.example/2"),
+        public_sighting("https://b-site.example/3"),
+    )
+    for host, links in (
+        ("a-site.example", "https://a-site.example/1"),
+        ("b-site.example", "https://www.b-site.example/2\nhttps://b-site.example/3"),
+        ("", "https://www.b-site.example/2\nhttps://b-site.example/3"),  # the site added last
+    ):
+        steps = report_steps(record, case, TODAY, host)
+        assert steps.answers[0].paste == links
+        other = "entrenous case platform ADDRESS --case case-1"
+        assert other in "\n".join(steps.text)
+    assert report_steps(record, case, TODAY, "c-site.example").answers[0].gap
+    only = case_with(public_sighting("https://a-site.example/1"))
+    assert "ADDRESS --case" not in "\n".join(report_steps(record, only, TODAY).text)
 
 
 def test_case_is_about_the_stated_platform_or_the_one_with_all_sightings() -> None:

@@ -90,7 +90,7 @@ class FormAnswerKind(StrEnum):
     CHAT = "chat"  # in the person's own words
     DOMAIN = "domain"
     COUNTRY = "country"  # where the person lives
-    WHY = "why"  # one or two sentences
+    WHY = "why"  # what happened, and when it was seen
     MESSAGE = "message"  # the sentences of WHY, and the links
     WHOSE = "whose"  # the person shown, and who acts for them
     KIND = "kind"  # real, or made or changed by software

@@ -3,23 +3,17 @@
 Nothing is sent from here, and a report never needs the picture itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 from entrenous.base.errors import quote_for_shell
-from entrenous.base.language import (
-    language_of_person,
-    moment_in_words,
-    translatable,
-    translated,
-)
-from entrenous.respond.law.places import Place, place_name
+from entrenous.base.language import translatable, translated
+from entrenous.respond.form_answers import FormAnswer, form_answer, what_to_have_ready
 from entrenous.respond.nouns import AgeAnswer, Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
     ChatModeration,
-    FormAnswerKind,
     HashProgramme,
     PlatformKind,
     PlatformRecord,
@@ -28,20 +22,7 @@ from entrenous.respond.platforms import (
     platform_by_id,
     platform_named_in_text,
 )
-from entrenous.respond.situation import Demand, Situation, Spread
-
-
-@dataclass(frozen=True, slots=True)
-class FormAnswer:
-    """One question of a form, and what to paste or do; ``gap`` means that only the person can fill
-    it in.
-
-    ``paste`` may have several lines.
-    """
-
-    asks: str
-    paste: str
-    gap: bool = False
+from entrenous.respond.situation import Situation, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +39,7 @@ class ReportSteps:
         after: what comes back, how long it takes, what to do about new uploads.
         in_chats: what the platform can do about a copy in a chat; empty if the platform has no
             chats.
+        elsewhere: how to get the steps for the case's other sites; empty if there is none.
         cautions: cautions to show with these facts today.
         cited: the source, and the day on which it was read.
     """
@@ -69,6 +51,7 @@ class ReportSteps:
     before: tuple[str, ...]
     after: tuple[str, ...]
     in_chats: str
+    elsewhere: str
     cautions: tuple[str, ...]
     cited: str
 
@@ -81,10 +64,9 @@ class ReportSteps:
             if record.report_url
             else ""
         )
-        generic = record.kind is PlatformKind.GENERIC
         lead = translated(
             WHAT_TO_SAY_HEADING
-            if generic
+            if _is_generic(record)
             else FORM_QUESTIONS_HEADING
             if self.answers_known
             else WHAT_TO_HAVE_READY_HEADING
@@ -111,30 +93,34 @@ class ReportSteps:
                 translated(NO_PICTURE_NEEDED_NOTE),
                 translated(MINOR_NOTE),
             ),
-            *_indent(*other_report_channels(record)),
+            *_indent(self.elsewhere, *other_report_channels(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
         )
 
 
-def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -> ReportSteps:
+def report_steps(
+    record: PlatformRecord, about: Case | Situation, today: date, host: str = ""
+) -> ReportSteps:
     """Return the steps for one platform, filled in from the case's sightings there.
 
     Args:
         record: the platform.
         about: a case, or only a situation; with a situation, places, accounts and days are gaps.
         today: facts read long before this day carry a caution.
+        host: for a generic record, the site; if "", the site of the sighting that was added last.
     """
     situation = about if isinstance(about, Situation) else about.situation
-    sightings = () if isinstance(about, Situation) else sightings_on_platform(record, about)
+    found = () if isinstance(about, Situation) else sightings_on_platform(record, about)
+    sightings = _sightings_on_one_site(found, host) if _is_generic(record) else found
     asked = tuple(zip(map(translated, record.asks_for), record.paste, strict=True))
-    asked_or_ready = asked or (_what_to_have_ready(sightings) if _takes_reports(record) else ())
+    asked_or_ready = asked or (what_to_have_ready(sightings) if _takes_reports(record) else ())
     return ReportSteps(
         platform=record,
         first=translated(
             _FIRST_STEP_UNDER_THREAT if situation.posted is Spread.THREAT else record.first_step
         ),
         answers=tuple(
-            _form_answer(asks, paste, situation, sightings) for asks, paste in asked_or_ready
+            form_answer(asks, paste, situation, sightings) for asks, paste in asked_or_ready
         ),
         answers_known=bool(asked),
         before=_before_reporting(record, on_behalf=situation.on_behalf),
@@ -142,12 +128,29 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
         in_chats=translated(_PRIVATE_MESSAGES_TEXTS[record.private_messages])
         if record.private_messages is not None
         else "",
+        elsewhere=""
+        if isinstance(about, Situation) or sightings == found
+        else translated(_OTHER_SITES_HINT).format(case=quote_for_shell(about.name)),
         cautions=record.cautions(today),
         cited=translated("Source: {source}, read on {read_on}").format(
             source=record.source, read_on=record.read_on
         )
         + (f"; {translated('verified')}" if record.verified else ""),
     )
+
+
+def _sightings_on_one_site(sightings: tuple[Sighting, ...], host: str) -> tuple[Sighting, ...]:
+    """Return the sightings at a host, so that a site learns nothing about another one."""
+    site = _site_of(host or sightings[-1].where) if sightings else ""
+    return tuple(one for one in sightings if _site_of(one.where) == site)
+
+
+def _site_of(address: str) -> str:
+    return host_of(address).removeprefix("www.")
+
+
+def _is_generic(record: PlatformRecord) -> bool:
+    return record.kind is PlatformKind.GENERIC
 
 
 def sightings_on_platform(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
@@ -158,7 +161,7 @@ def sightings_on_platform(record: PlatformRecord, case: Case) -> tuple[Sighting,
     """
     if record.kind is PlatformKind.SEARCH:
         return tuple(seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
-    if record.kind is PlatformKind.GENERIC:
+    if _is_generic(record):
         pages = (seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
         return tuple(seen for seen in pages if platform_of_sighting(seen, case.situation) is None)
     return tuple(
@@ -198,7 +201,7 @@ def report_destination_text(record: PlatformRecord, case: Case) -> str:
     which = (
         translated("sightings {numbers}") if len(numbers) > 1 else translated("sighting {numbers}")
     ).format(numbers=", ".join(numbers))
-    name = translated(UNKNOWN_SITE_NAME) if record.kind is PlatformKind.GENERIC else record.name
+    name = translated(UNKNOWN_SITE_NAME) if _is_generic(record) else record.name
     command = f"entrenous case platform {record.id} --case {quote_for_shell(case.name)}"
     return translated("Where it goes ({which}): {name}. The steps: {command}").format(
         which=which, name=name, command=command
@@ -241,6 +244,10 @@ MINOR_NOTE: Final = translatable(
 _FIRST_STEP_UNDER_THREAT: Final = translatable(
     "Save the demand, then report the account that threatens, and its messages; a picture is not"
     " needed. Block it after that."
+)
+_OTHER_SITES_HINT: Final = translatable(
+    "The case's other sites are left out here. The steps for one of them: "
+    "entrenous case platform ADDRESS --case {case}"
 )
 _HOST_LOOK_UP_HINT: Final = translatable(
     "Who runs or hosts such a site: entrenous case platform ADDRESS --look-up"
@@ -333,7 +340,7 @@ def other_report_channels(record: PlatformRecord) -> tuple[str, ...]:
         )
         if record.other_channel
         else "",
-        translated(_HOST_LOOK_UP_HINT) if record.kind is PlatformKind.GENERIC else "",
+        translated(_HOST_LOOK_UP_HINT) if _is_generic(record) else "",
         translated("In the United States, under the TAKE IT DOWN Act: {us_page}").format(
             us_page=us_page
         )
@@ -345,140 +352,6 @@ def other_report_channels(record: PlatformRecord) -> tuple[str, ...]:
         if record.dsa_contact
         else "",
     )
-
-
-def _what_to_have_ready(sightings: tuple[Sighting, ...]) -> tuple[tuple[str, FormAnswerKind], ...]:
-    """Return what the person should have ready for a form whose questions are not recorded."""
-    private = bool(sightings) and all(one.reach is SightingReach.PRIVATE for one in sightings)
-    where = (
-        (translated("the chat"), FormAnswerKind.CHAT)
-        if private
-        else (translated("the link of each place"), FormAnswerKind.LINKS)
-    )
-    return (
-        where,
-        (translated("the account that showed it"), FormAnswerKind.ACCOUNT),
-        (translated("what happened"), FormAnswerKind.WHY),
-    )
-
-
-def _form_answer(
-    asks: str, paste: FormAnswerKind, situation: Situation, sightings: tuple[Sighting, ...]
-) -> FormAnswer:
-    words = (
-        _ANSWER_WRITERS[paste](situation, sightings)
-        if paste in _ANSWER_WRITERS
-        else translated(_FIXED_ANSWERS.get(paste, ""))
-    )
-    return FormAnswer(asks, words or f"[{asks}]", gap=not words)
-
-
-def _sighting_links(_: Situation, sightings: tuple[Sighting, ...]) -> str:
-    return "\n".join(
-        dict.fromkeys(one.where for one in sightings if one.reach is SightingReach.PUBLIC)
-    )  # without repetitions
-
-
-def _chat_names(_: Situation, sightings: tuple[Sighting, ...]) -> str:
-    return "\n".join(
-        dict.fromkeys(one.where for one in sightings if one.reach is SightingReach.PRIVATE)
-    )
-
-
-def _account_names(_: Situation, sightings: tuple[Sighting, ...]) -> str:
-    return "\n".join(dict.fromkeys(one.handle for one in sightings if one.handle))
-
-
-def _sighting_domains(_: Situation, sightings: tuple[Sighting, ...]) -> str:
-    return "\n".join(dict.fromkeys(filter(None, (host_of(one.where) for one in sightings))))
-
-
-def _country_names(situation: Situation, _: tuple[Sighting, ...]) -> str:
-    countries = dict.fromkeys(Place(place.partition("-")[0]) for place in situation.places)
-    return ", ".join(place_name(country, language_of_person()) for country in countries)
-
-
-def _real_or_altered(situation: Situation, _: tuple[Sighting, ...]) -> str:
-    if situation.altered is None:
-        return ""
-    return (
-        translated("It was made or changed by software.")
-        if situation.altered
-        else translated("It is real.")
-    )
-
-
-def _who_is_shown(situation: Situation, _: tuple[Sighting, ...]) -> str:
-    if situation.on_behalf:
-        return translated("I act for the person shown, with their consent.")
-    return translated("It shows me.") if situation.depicts_me else ""
-
-
-def _what_happened(situation: Situation, sightings: tuple[Sighting, ...]) -> str:
-    """Say, in the first person, what happened; only claims that the person made are included."""
-    whom = translated("me")
-    if situation.on_behalf:
-        whom = translated("the person I act for")
-    elif situation.depicts_me is False:
-        whom = translated("another person")
-    is_threat = situation.posted is Spread.THREAT
-    first = translated(_WHAT_HAPPENED_TEXTS[is_threat, bool(situation.intimate)]).format(whom=whom)
-    kind = translated("It was made or changed by software.") if situation.altered else ""
-    demand = translated(
-        (_CURRENT_DEMAND_TEXTS if is_threat else _PAST_DEMAND_TEXTS).get(situation.demand, "")
-    )
-    days = "\n".join(_first_seen_day(one) for one in sightings)
-    return "\n".join(filter(None, (first, kind, demand, days)))
-
-
-def _first_seen_day(sighting: Sighting) -> str:
-    return translated("I saw it on {moment}.").format(
-        moment=moment_in_words(sighting.first_seen_at)
-    )
-
-
-def _message_text(situation: Situation, sightings: tuple[Sighting, ...]) -> str:
-    links = _sighting_links(situation, sightings) or translated("[the link of each place]")
-    return f"{_what_happened(situation, sightings)}\n{links}"
-
-
-# the key: whether this is a threat, and whether the picture is intimate
-_WHAT_HAPPENED_TEXTS: Final = {
-    (True, True): translatable("Somebody threatens to share an intimate picture of {whom}."),
-    (True, False): translatable("Somebody threatens to share a private picture of {whom}."),
-    (False, True): translatable("An intimate picture of {whom} was shared here without consent."),
-    (False, False): translatable("A private picture of {whom} was shared here without consent."),
-}
-_CURRENT_DEMAND_TEXTS: Final[Mapping[Demand | None, str]] = {
-    Demand.MONEY: translatable("Money is demanded so that it is not shared."),
-    Demand.PICTURES: translatable("More pictures are demanded so that it is not shared."),
-    Demand.OTHER: translatable("Something is demanded so that it is not shared."),
-}
-_PAST_DEMAND_TEXTS: Final[Mapping[Demand | None, str]] = {
-    Demand.MONEY: translatable("Money was demanded from me."),
-    Demand.PICTURES: translatable("More pictures were demanded from me."),
-    Demand.OTHER: translatable("Something was demanded from me."),
-}
-_FIXED_ANSWERS: Final[Mapping[FormAnswerKind, str]] = {
-    FormAnswerKind.PROOF: translatable(
-        "a screenshot with the picture covered, or nothing; do not send the picture again"
-    ),
-    FormAnswerKind.CONFIRM: translatable("confirm it only if it is true"),
-    FormAnswerKind.CHOOSE: translatable("choose what the form offers for this"),
-}
-_ANSWER_WRITERS: Final[
-    Mapping[FormAnswerKind, Callable[[Situation, tuple[Sighting, ...]], str]]
-] = {
-    FormAnswerKind.LINKS: _sighting_links,
-    FormAnswerKind.ACCOUNT: _account_names,
-    FormAnswerKind.CHAT: _chat_names,
-    FormAnswerKind.DOMAIN: _sighting_domains,
-    FormAnswerKind.COUNTRY: _country_names,
-    FormAnswerKind.WHY: _what_happened,
-    FormAnswerKind.MESSAGE: _message_text,
-    FormAnswerKind.WHOSE: _who_is_shown,
-    FormAnswerKind.KIND: _real_or_altered,
-}
 
 
 def _answer_lines(number: int, answer: FormAnswer) -> tuple[str, ...]:

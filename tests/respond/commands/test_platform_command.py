@@ -94,6 +94,22 @@ def test_case_names_the_platform_and_fills_the_form_in(
     assert output.rstrip().splitlines()[-1].startswith("next: ")
 
 
+def test_steps_for_a_site_name_only_the_sightings_on_this_site(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = cli("case", "open", "--adults", "--place", "DE", "--intimate")["case"]
+    for site in ("a-site.example", "b-site.example"):
+        capsys.readouterr()
+        assert run(["case", "add", name, "--url", f"https://{site}/1"], {}) == 0
+        steps = capsys.readouterr().out.partition("how to report it")[2]
+        assert f"https://{site}/1" in steps
+    assert "a-site.example" not in steps
+    steps = cli("case", "platform", "a-site.example", "--case", name)["steps"]
+    assert steps["answers"][0]["paste"] == "https://a-site.example/1"
+    assert "b-site.example" not in str(steps)
+    assert f"entrenous case platform ADDRESS --case {name}" in str(steps["text"])
+
+
 @pytest.mark.usefixtures("missing_vault")
 def test_pasted_whois_gives_the_abuse_address_if_it_has_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

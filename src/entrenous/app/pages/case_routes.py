@@ -29,7 +29,12 @@ from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.letters.sightings import OnlyInChats
 from entrenous.respond.nouns import Sighting
 from entrenous.respond.open_case import add_statement
-from entrenous.respond.platforms import PlatformRecord, platform_by_id, shipped_platforms
+from entrenous.respond.platforms import (
+    PlatformRecord,
+    host_of,
+    platform_by_id,
+    shipped_platforms,
+)
 from entrenous.respond.report_steps import (
     GENERIC_SITE_RECORD_ID,
     NO_PICTURE_NEEDED_NOTE,
@@ -128,11 +133,15 @@ async def draft_letter(request: Request) -> Response:
 
 
 async def show_report_steps(request: Request, words: str = "") -> Response:
-    """Show how to report at one platform, with the fields to paste."""
-    record = _find_platform(request)
+    """Show how to report at one platform, with the fields to paste. At a site without a record,
+    these are about the site of the sighting in the query.
+    """
+    record, number = _find_platform(request), request.query_params.get("sighting", "")
 
     def make_report_steps(name: str, device: Device) -> ReportSteps:
-        return report_steps(record, find_open_case(name, device), device.clock.now().date())
+        case = find_open_case(name, device)
+        host = next((host_of(one.where) for one in case.sightings if str(one.number) == number), "")
+        return report_steps(record, case, device.clock.now().date(), host)
 
     found = await run_in_case(request, make_report_steps)
     return _show_report_steps(request, found, case_handle(request), words)

@@ -3,7 +3,7 @@ forms that add facts to a case: where the picture was seen, what happened, and a
 organisation's systems.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -75,9 +75,13 @@ from entrenous.respond.open_case import (
     representative_in_words,
     representative_with_consent,
 )
-from entrenous.respond.platforms import find_platform
+from entrenous.respond.platforms import PlatformKind, find_platform, host_of
 from entrenous.respond.reappearance import reappearance_text
-from entrenous.respond.report_steps import report_destinations, sightings_on_unknown_sites
+from entrenous.respond.report_steps import (
+    report_destinations,
+    sightings_on_platform,
+    sightings_on_unknown_sites,
+)
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 
@@ -162,20 +166,31 @@ def _count_cases_and_list_page(
 async def show_case(request: Request) -> Response:
     """Show one case, with one next step."""
     found = await run_in_case(request, _read_case_page_contents)
-    login = state_of(request).login
-    goes_to = [
-        (record, login.lasting_handle_for("platform", record.id))
-        for record in report_destinations(found.case)
-    ]
     return show(
         request,
         "case.html",
         it=found,
         case=case_handle(request),
-        goes_to=goes_to,
+        goes_to=list(_report_links(request, found.case)),
         unknown=sightings_on_unknown_sites(found.case),
         versions=notice_versions(found.case),
     )
+
+
+def _report_links(request: Request, case: Case) -> Iterator[tuple[str, str, int]]:
+    """Yield a name, the handle of a platform's record, and the number of a sighting, or 0.
+
+    A record for any site is linked once for each site, because a report at one site must not name
+    another.
+    """
+    for record in report_destinations(case):
+        handle = state_of(request).login.lasting_handle_for("platform", record.id)
+        if record.kind is PlatformKind.GENERIC:
+            sites = {host_of(one.where): one for one in sightings_on_platform(record, case)}
+            for host, seen in sites.items():
+                yield host or record.display_name, handle, seen.number
+        else:
+            yield record.display_name, handle, 0
 
 
 def _read_case_page_contents(name: str, device: Device) -> CasePageContents:

@@ -65,11 +65,14 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class SiteToLookUp:
-    """The host to look up, and the page and the case to which the answer belongs, if any."""
+    """The host to look up, and the page, the case and the sighting to which the answer belongs, if
+    any.
+    """
 
     host: str
     back: str
     case: str = ""
+    sighting: int = 0
 
 
 async def show_site_form(request: Request) -> Response:
@@ -118,7 +121,7 @@ async def _site_of_sighting(request: Request) -> SiteToLookUp:
     host = await run_in_case(request, find_host)
     if "." not in host:
         raise ResultGone
-    return SiteToLookUp(host, "case", case_handle(request))
+    return SiteToLookUp(host, "case", case_handle(request), number)
 
 
 def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Response:

@@ -101,6 +101,7 @@ def platform(
         record or platform_by_id(GENERIC_SITE_RECORD_ID),
         _case_or_empty_situation(context, case),
         today,
+        "" if record else host,
     )
     if as_json:
         print_json(_report_steps_json(steps, found, known=record is not None))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from entrenous.respond.form_answers import FormAnswer
 from entrenous.respond.law.deadlines import RequiredAct, time_allowed
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
@@ -22,7 +23,7 @@ from entrenous.respond.letters.sightings import ACCOUNT_THREAT_ROUTE, Addressee,
 from entrenous.respond.letters.wordings import law_name_in, standard_sections_of, words_in_language
 from entrenous.respond.nouns import DocumentPart
 from entrenous.respond.platforms import FormAnswerKind, PlatformRecord
-from entrenous.respond.report_steps import FormAnswer, report_steps
+from entrenous.respond.report_steps import report_steps
 
 _TITLE_KEYS: Final = {
     DocumentKind.COMPLAINT: "complaint_under",
