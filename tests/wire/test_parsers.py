@@ -385,6 +385,8 @@ def test_person_names_may_be_in_any_script_and_other_texts_are_refused() -> None
         "O'Brien-Smith",
         "👩‍🚀",
         "a" * 64,
+        "Ana \U0001fae8",  # assigned in Unicode 15, which Python 3.11 does not know
+        "Ana \U0001fb00\U00040000",  # not assigned
     ):
         assert is_name(valid_name), valid_name
     rlo, newline, bell, bom, nothing = "a\u202eb", "a\nb", "a\x07", "\ufeffa", ""
@@ -399,5 +401,7 @@ def test_person_names_may_be_in_any_script_and_other_texts_are_refused() -> None
         "a" * 65,
         "a\u2028b",
         "\ue000",
+        "a\ufff0",  # not assigned, and invisible
+        "a\U000e0fff",
     ):
         assert not is_name(invalid_name), ascii(invalid_name)

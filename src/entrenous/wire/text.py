@@ -7,6 +7,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from entrenous.base.screen_text import visible_text
 from entrenous.wire.cbor import BadCbor, as_text
 
 NAME_CHARS_MAX: Final = 64
@@ -31,8 +32,10 @@ def is_name(text: str) -> bool:
 
     A name has 1 to 64 characters, none of which controls, reorders or hides other characters.
 
-    Control, format (except joiners), private, surrogate and unassigned characters are refused, as
-    are line and paragraph separators, and spaces at either end.
+    Control, format (except joiners), private and surrogate characters are refused, as are line and
+    paragraph separators, and spaces at either end. Unassigned characters are allowed if they are
+    not invisible, because a newer version of Unicode may assign them, and devices with different
+    versions must agree.
     """
     return (
         0 < len(text) <= NAME_CHARS_MAX
@@ -82,6 +85,8 @@ def as_media_type(value: object) -> str:
 
 def _is_visible_character(char: str) -> bool:
     kind = unicodedata.category(char)
+    if kind == "Cn":
+        return bool(visible_text(char))
     return char in _JOINER_CHARS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
 
 

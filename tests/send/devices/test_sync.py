@@ -10,7 +10,7 @@ import pytest
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identity import DeviceListHead, Trust
 from entrenous.device.identities import CONTACT_TABLE, contacts, own_device
-from entrenous.send.devices.device_lists import fork_error, freeze_contact
+from entrenous.send.devices.device_lists import freeze_contact
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.sync_records import change_stamp_of
 from entrenous.send.fetch import fetch_messages
@@ -32,7 +32,12 @@ from entrenous.send.people.circle_members import (
 from entrenous.send.people.circles import circles
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite_link
-from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_keys_compared
+from entrenous.send.people.keep_contacts import (
+    contact_named,
+    forget_contact,
+    fork_error,
+    mark_keys_compared,
+)
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.archives_in_memory import export_tar, import_tar
 from tests.deterministic import SettableClock

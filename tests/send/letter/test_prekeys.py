@@ -64,9 +64,10 @@ def test_one_time_keys_are_topped_up_when_fewer_than_25_are_left(network: Networ
     assert ben.courier.calls["publish_prekeys"] == 2
 
 
-def test_top_up_keeps_the_fallback_and_xwing_keys_for_a_week_under_new_signatures(
+def test_sets_repeat_the_xwing_key_for_one_week_and_the_fallback_key_for_two(
     network: Network,
 ) -> None:
+    """The repeated statements are under new signatures."""
     ben, key_sets = network["ben"], list[Prekeys]()
 
     def record_set(honest: HonestCall, *arguments: Any) -> Any:
@@ -76,18 +77,18 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_for_a_week_under_new_signature
     with ben.courier.replace_calls(publish_prekeys=record_set, prekey_count=lambda *_: 0):
         publish_prekeys(ben.device)
         fetch_messages(ben.device)
-        network.clock.advance(days=7)
-        fetch_messages(ben.device)
-    long_term = [
-        [read_prekey(one).statement for one in (key_set.fallback, key_set.xwing)]
-        for key_set in key_sets
-    ]
-    assert long_term[0] == long_term[1]
-    assert not set(long_term[1]) & set(long_term[2])
-    assert len({one for key_set in key_sets for one in key_set.one_time}) == 3 * ONE_TIME_KEYS_MAX
+        for _ in range(2):
+            network.clock.advance(days=7)
+            fetch_messages(ben.device)
+    xwing_keys = [read_prekey(key_set.xwing).statement for key_set in key_sets]
+    fallback_keys = [read_prekey(key_set.fallback).statement for key_set in key_sets]
+    assert xwing_keys[0] == xwing_keys[1]
+    assert len(set(xwing_keys)) == 3
+    assert fallback_keys[0] == fallback_keys[1] == fallback_keys[2] != fallback_keys[3]
+    assert len({one for key_set in key_sets for one in key_set.one_time}) == 4 * ONE_TIME_KEYS_MAX
     batches = [read_prekey(one.xwing).batch for one in key_sets]
-    assert [one.batch.size for one in batches if one] == [BATCH_SIZE_MAX] * 3
-    assert len({one.batch.root for one in batches if one}) == 3
+    assert [one.batch.size for one in batches if one] == [BATCH_SIZE_MAX] * 4
+    assert len({one.batch.root for one in batches if one}) == 4
     assert published_one_time_key_count(ben) == ONE_TIME_KEYS_MAX
     lengths = {len(one) for key_set in key_sets for one in (*key_set.one_time, key_set.fallback)}
     assert len(lengths) == 1  # the length of a prekey does not reveal its place in the batch
@@ -128,22 +129,29 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(
     assert ben.courier.calls["publish_prekeys"] == 4
 
 
+@pytest.mark.parametrize(
+    ("key_kind", "claimed_on_day"), [("one-time", 6), ("fallback", 6), ("fallback", 13)]
+)
 def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
-    network: Network,
+    network: Network, key_kind: str, claimed_on_day: int
 ) -> None:
-    """Caro's device posts the first letter two weeks after claiming the key."""
+    """Caro's device posts the first letter two weeks after claiming the key. Ben's device fetches
+    daily.
+    """
     ben, caro = network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     link = make_invite_link(ben.device)
-    network.clock.advance(days=6)
-    with (
-        caro.courier.replace_calls(change_tokens=error_trick(RelayUnreachable(host="x"))),
-        pytest.raises(RelayUnreachable),
-    ):
+
+    def wait(days: int) -> None:
+        for _ in range(days):
+            network.clock.advance(days=1)
+            fetch_messages(ben.device)
+
+    wait(claimed_on_day)
+    tricks = {"claim_prekeys": return_no_one_time_key} if key_kind == "fallback" else {}
+    tricks["change_tokens"] = error_trick(RelayUnreachable(host="x"))
+    with caro.courier.replace_calls(**tricks), pytest.raises(RelayUnreachable):
         add_person(link, "ben", caro.device)
-    network.clock.advance(days=1)
-    fetch_messages(ben.device)
-    network.clock.advance(days=13)
-    fetch_messages(ben.device)
+    wait(14)
     fetch_messages(caro.device)
     assert has_received_hello(ben)
 

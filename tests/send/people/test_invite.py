@@ -26,7 +26,6 @@ from entrenous.device.identities import AddressOnThisMachine, contacts, own_devi
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import INVITE, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.device_lists import (
-    fork_error,
     freeze_contact,
     unfrozen_contact_after_comparison,
 )
@@ -35,11 +34,19 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite_link, queue_hellos
-from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
+from entrenous.send.people.keep_contacts import (
+    contact_named,
+    forget_contact,
+    fork_error,
+    mark_keys_compared,
+    store_contact,
+)
 from entrenous.send.people.people_nouns import (
+    DEVICE_LIST_FORK_TABLE,
     BadInvite,
     BadName,
     ContradictoryLists,
+    DeviceListContradiction,
     InviteKeysDiffer,
     InviteLinkIsYourOwn,
     NameTaken,
@@ -488,6 +495,7 @@ def test_a_conflicting_key_bundle_or_its_successor_is_refused(friends: Network) 
     ana, ben = friends["ana"], friends["ben"]
     conflicting = issue_key_bundle(ben, same_epoch=True, name="Another")
     successor = issue_key_bundle(ben)
+    mark_keys_compared("ben", ana.device)
     for forked in (conflicting, successor):
         with (
             ana.courier.replace_calls(
@@ -496,7 +504,25 @@ def test_a_conflicting_key_bundle_or_its_successor_is_refused(friends: Network) 
             pytest.raises(ForkedDeviceList),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert contact_named("ben", ana.device).person.name == "ben"
+        contact = contact_named("ben", ana.device)
+        assert (contact.person.name, contact.forked) == ("ben", True)
+        (change,) = take_contact_changes(ana.device)
+        assert change.lists is DeviceListContradiction.FORKED
+        (evidence,) = DEVICE_LIST_FORK_TABLE.all(ana.device.vault)
+        assert evidence.shown == forked
+        store_contact(unfrozen_contact_after_comparison(contact, ana.device), ana.device)
+
+
+def test_adding_a_contact_again_reports_that_their_devices_changed(friends: Network) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    mark_keys_compared("ben", ana.device)
+    newer = issue_key_bundle(ben, further_devices=(certify_another_device(ben),))
+    with ana.courier.replace_calls(key_bundle=changed_key_bundle_trick(ben, lambda _: newer)):
+        contact = add_person(make_invite_link(ben.device), "ben", ana.device)
+    assert contact_named("ben", ana.device).trust is Trust.COMPARED
+    assert contact.changed_at == ana.device.clock.now()
+    (change,) = take_contact_changes(ana.device)
+    assert (change.name, change.devices_added, change.devices_removed) == ("ben", 1, 0)
 
 
 def freeze_ben(friends: Network) -> None:

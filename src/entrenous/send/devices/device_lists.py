@@ -86,7 +86,12 @@ from entrenous.send.people.contact_history import (
     record_contact_change,
     record_device_list_contradiction,
 )
-from entrenous.send.people.keep_contacts import compare_key_bundle, contact_by_id, store_contact
+from entrenous.send.people.keep_contacts import (
+    compare_key_bundle,
+    contact_by_id,
+    fork_error,
+    store_contact,
+)
 from entrenous.send.people.people_nouns import (
     DEVICE_LIST_FORK_TABLE,
     DEVICE_LIST_TO_FETCH_TABLE,
@@ -101,13 +106,6 @@ from entrenous.wire.key_bundle import (
     write_device_list,
     write_key_bundle,
 )
-
-
-def fork_error(
-    person: PersonId, head: DeviceListHead, card: bytes | None = None
-) -> ForkedDeviceList:
-    """Return the ForkedDeviceList error with the facts that :func:`freeze_contact` needs."""
-    return ForkedDeviceList(person=person, head=head, card=card)
 
 
 def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
@@ -206,11 +204,7 @@ def accept_contact_bundle(known: Contact, untrusted_card: bytes, device: Device)
     if known.forked:
         return known
     refuse_loopback_relay(person.relay_url, device)
-    try:
-        standing = compare_key_bundle(card, known, device)
-    except ForkedDeviceList:
-        head = DeviceListHead(person.epoch, device_list_head(card.newest.statement))
-        raise fork_error(person.id, head, untrusted_card) from None
+    standing = compare_key_bundle(card, known, device)
     trust = Trust.UNKNOWN if standing is DeviceListHistoryRelation.NEWER_UNPROVEN else known.trust
     after = record_contact_change(known, replace(known, person=person, trust=trust), device)
     forget_devices(person.id, removed_devices(known.person, person), device)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
@@ -31,10 +31,12 @@ from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OwnXWingKey,
 from entrenous.wire.relay_nouns import Prekeys
 
 _TOP_UP_BELOW_ONE_TIME_KEYS: Final = ONE_TIME_KEYS_MAX // 2
-_PREKEY_ROTATED_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
-_REPLACED_PREKEY_DELETED_AFTER: Final = timedelta(
-    days=14
-)  # time after which a replaced prekey is deleted
+# docs/spec/identity.md section 5
+_XWING_KEY_ROTATED_AFTER: Final = timedelta(days=7)
+_REPLACED_XWING_KEY_DELETED_AFTER: Final = timedelta(days=14)
+# An Olm account keeps two fallback keys: a new one deletes the last but one. So a replaced key is
+# kept for this time too.
+_FALLBACK_KEY_ROTATED_AFTER: Final = timedelta(days=14)
 _UNPUBLISHED_PREKEYS_RECORD: Final = OwnRecord("prekeys", Prekeys)
 _PADDING_MERKLE_LEAF: Final = bytes(32)
 
@@ -46,6 +48,7 @@ class ReusableKeyStatements:
     """
 
     fallback: bytes
+    fallback_made_at: datetime
     xwing: bytes
 
 
@@ -54,13 +57,13 @@ _REUSABLE_STATEMENTS_RECORD: Final = OwnRecord("lasting-prekeys", ReusableKeySta
 
 def publish_prekeys(device: Device, *, renew_reusable: bool = True) -> None:
     """Publish a set of prekeys with fresh one-time keys and, if ``renew_reusable`` is true, with a
-    fresh fallback key and a fresh X-Wing key.
+    fresh X-Wing key, and a fresh fallback key if it is due.
 
     One signature covers a set. When the relay gets a set, it discards the previous one. Private
     keys are stored before the public ones are sent. A set that the relay did not accept is sent
     again unchanged: an account stores the private halves of only two fallback keys, and the one
-    that the relay hands out must be among them. For the same reason the fallback key rotates
-    weekly, however often one-time keys run out.
+    that the relay hands out must be among them. For the same reason the fallback key is replaced
+    only every two weeks, however often one-time keys run out and X-Wing keys are replaced.
     """
     me = own_device(device)
     prekeys = _UNPUBLISHED_PREKEYS_RECORD.load(device.vault)
@@ -73,29 +76,42 @@ def publish_prekeys(device: Device, *, renew_reusable: bool = True) -> None:
 
 def _new_prekey_set(me: OwnIdentity, device: Device, *, renew_reusable: bool) -> Prekeys:
     with device.vault.transaction():
-        current = None if renew_reusable else _REUSABLE_STATEMENTS_RECORD.load(device.vault)
+        current = _REUSABLE_STATEMENTS_RECORD.load(device.vault)
         account, one_time = add_one_time_keys(olm_account_of(device), ONE_TIME_KEYS_MAX)
         store_olm_account(account, device)
-        kept = current or _new_reusable_keys(me, device)
+        if current is None or renew_reusable:
+            current = _renew_reusable_keys(current, me, device)
         statements = [
             _prekey_statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
             for key_id, public in one_time.items()
         ]
-        prekeys = _sign_prekey_set([*statements, kept.fallback, kept.xwing], me, device)
+        prekeys = _sign_prekey_set([*statements, current.fallback, current.xwing], me, device)
         _UNPUBLISHED_PREKEYS_RECORD.store(prekeys, device.vault)
     return prekeys
 
 
-def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements:
-    account, fallback_id, fallback = replace_fallback_key(olm_account_of(device))
+def _renew_reusable_keys(
+    current: ReusableKeyStatements | None, me: OwnIdentity, device: Device
+) -> ReusableKeyStatements:
+    """Make and store a new X-Wing key, and a new fallback key if there is none or if it is due."""
+    if current is not None and is_recent(
+        current.fallback_made_at, _FALLBACK_KEY_ROTATED_AFTER, device
+    ):
+        fallback, made_at = current.fallback, current.fallback_made_at
+    else:
+        fallback, made_at = _new_fallback_key(me, device), now_in_whole_seconds(device)
+    key = make_own_xwing_key(None, me, device)
+    xwing = _prekey_statement(PrekeyKind.XWING, key.id, key.public, me, device)
+    renewed = ReusableKeyStatements(fallback, made_at, xwing)
+    _REUSABLE_STATEMENTS_RECORD.store(renewed, device.vault)
+    return renewed
+
+
+def _new_fallback_key(me: OwnIdentity, device: Device) -> bytes:
+    """Make and store a new fallback key; return its statement."""
+    account, key_id, public = replace_fallback_key(olm_account_of(device))
     store_olm_account(account, device)
-    xwing = make_own_xwing_key(None, me, device)
-    made = ReusableKeyStatements(
-        _prekey_statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
-        _prekey_statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
-    )
-    _REUSABLE_STATEMENTS_RECORD.store(made, device.vault)
-    return made
+    return _prekey_statement(PrekeyKind.FALLBACK, key_id, public, me, device)
 
 
 def discard_unpublished_prekeys(device: Device) -> None:
@@ -114,7 +130,8 @@ def top_up_and_rotate_prekeys(device: Device) -> None:
     )
     _mark_future_keys_for_rotation(device)
     is_fresh = any(
-        is_recent(key.made_at, _PREKEY_ROTATED_AFTER, device) for key in _own_xwing_prekeys(device)
+        is_recent(key.made_at, _XWING_KEY_ROTATED_AFTER, device)
+        for key in _own_xwing_prekeys(device)
     )
     if left_at_relay < _TOP_UP_BELOW_ONE_TIME_KEYS or not is_fresh:
         publish_prekeys(device, renew_reusable=not is_fresh)
@@ -129,7 +146,7 @@ def _mark_future_keys_for_rotation(device: Device) -> None:
     now = device.clock.now()
     for key in _own_xwing_prekeys(device):
         if key.made_at - now > MAX_TIME_IN_TRANSIT and not is_clock_implausible(device):
-            due = replace(key, made_at=now - _PREKEY_ROTATED_AFTER)
+            due = replace(key, made_at=now - _XWING_KEY_ROTATED_AFTER)
             OWN_XWING_KEY_TABLE.store(due, key.id.hex(), device.vault)
 
 
@@ -146,7 +163,7 @@ def _delete_old_prekeys(device: Device) -> None:
     """
     now = time_certainly_passed(device)
     for key, successor in pairwise(_own_xwing_prekeys(device)):
-        if now - successor.made_at >= _REPLACED_PREKEY_DELETED_AFTER:
+        if now - successor.made_at >= _REPLACED_XWING_KEY_DELETED_AFTER:
             OWN_XWING_KEY_TABLE.drop(key.id.hex(), device.vault)
 
 

@@ -29,7 +29,6 @@ from entrenous.device.vault_tables import (
     inbox_key,
     peer_key,
 )
-from entrenous.send.devices.device_lists import fork_error
 from entrenous.send.formats.letter_format import (
     read_body,
     read_header,
@@ -49,7 +48,7 @@ from entrenous.send.letter.letter_nouns import (
     PeerDevice,
     PersonDeviceListHead,
 )
-from entrenous.send.people.keep_contacts import contact_by_id
+from entrenous.send.people.keep_contacts import contact_by_id, fork_error
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import WaitingEnvelope
 

@@ -13,6 +13,7 @@ from entrenous.base.identity import (
     BadSignature,
     Contact,
     DeviceListHistoryRelation,
+    ForkedDeviceList,
     OutdatedDeviceList,
     Person,
     Trust,
@@ -43,6 +44,7 @@ from entrenous.send.clock_sanity import now_in_whole_seconds, time_certainly_pas
 from entrenous.send.devices.device_lists import (
     accept_contact_bundle,
     forget_devices,
+    freeze_contact,
     removed_devices,
 )
 from entrenous.send.devices.own_key_bundle import open_key_bundle
@@ -58,7 +60,11 @@ from entrenous.send.letter.write import (
     outer_parts_without_content,
     seal_and_queue_letter,
 )
-from entrenous.send.people.contact_history import add_notice_unless_full, take_all_notices
+from entrenous.send.people.contact_history import (
+    add_notice_unless_full,
+    record_contact_change,
+    take_all_notices,
+)
 from entrenous.send.people.keep_contacts import (
     compare_key_bundle,
     contact_by_id,
@@ -139,15 +145,14 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     person = _verify_inviter(card, invite, device)
     contact = Contact(name, person, invite.token, Trust.BY_LINK, since=now_in_whole_seconds(device))
     if known is not None:
-        trust = _trust_after_readding(
-            known, compare_key_bundle(read_key_bundle(card), known, device)
-        )
+        trust = _trust_after_readding(known, card, device)
         contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
         contact = replace(contact, blocked=False)
     through = _device_of_invite(invite, person)
     keeps = known is not None and has_valid_ranges_from(contact, through, device)
     with device.vault.transaction():
         if known is not None:
+            contact = record_contact_change(known, contact, device)
             forget_devices(person.id, removed_devices(known.person, person), device)
         if not keeps:  # also for a known contact, who may have forgotten us and revoked our tokens
             use_invite_token_for(person.id, through, invite.token, device)
@@ -165,12 +170,22 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     return contact
 
 
-def _trust_after_readding(known: Contact, standing: DeviceListHistoryRelation) -> Trust:
-    """Return the trust of a contact who is added again.
+def _trust_after_readding(known: Contact, card: bytes, device: Device) -> Trust:
+    """Return the trust of a contact who is added again, with this verified card.
 
     The link names the same master key, so compared keys stay compared, unless the history of device
-    lists that the relay shows begins after the known list.
+    lists that the relay shows begins after the known list. If it contradicts the known list, the
+    contact is frozen.
+
+    Raises:
+        OutdatedDeviceList, ForkedDeviceList, BadSignature.
     """
+    try:
+        standing = compare_key_bundle(read_key_bundle(card), known, device)
+    except ForkedDeviceList as fork:
+        with device.vault.transaction():
+            freeze_contact(fork, device)
+        raise
     if known.compared and standing is not DeviceListHistoryRelation.NEWER_UNPROVEN:
         return Trust.COMPARED
     return Trust.BY_LINK

@@ -6,7 +6,15 @@ from difflib import get_close_matches
 from typing import Final
 
 from entrenous.base.copies import NAMES_SHOWN_MAX, join_names
-from entrenous.base.identity import Contact, DeviceListHistoryRelation, KeyBundle, Trust
+from entrenous.base.identifiers import PersonId
+from entrenous.base.identity import (
+    Contact,
+    DeviceListHead,
+    DeviceListHistoryRelation,
+    ForkedDeviceList,
+    KeyBundle,
+    Trust,
+)
 from entrenous.base.language import translated
 from entrenous.crypto.statements import compare_heads, compare_later_lists, device_list_heads
 from entrenous.device.device import Device
@@ -45,7 +53,7 @@ from entrenous.send.people.people_nouns import (
 )
 from entrenous.send.tokens.issue import withdraw_tokens_of
 from entrenous.send.tokens.use import forget_held_tokens
-from entrenous.wire.key_bundle import read_key_bundle
+from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import append_number, is_name
 
 DEFAULT_CONTACT_NAME: Final = "nameless"
@@ -138,13 +146,25 @@ def compare_key_bundle(
     """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
-        OutdatedDeviceList, ForkedDeviceList, BadSignature: the bundle must not be accepted.
+        OutdatedDeviceList, BadSignature: the bundle must not be accepted.
+        ForkedDeviceList: nor must this one; with the facts that ``freeze_contact`` needs.
     """
-    standing = compare_heads(known_list_heads(known, device), device_list_heads(shown.lists))
-    card = known_key_bundle(known.person.id, device)
-    if standing is not DeviceListHistoryRelation.NEWER_UNPROVEN or card is None:
-        return standing
-    return compare_later_lists(read_key_bundle(card).newest, shown.lists)
+    heads = device_list_heads(shown.lists)
+    try:
+        standing = compare_heads(known_list_heads(known, device), heads)
+        card = known_key_bundle(known.person.id, device)
+        if standing is not DeviceListHistoryRelation.NEWER_UNPROVEN or card is None:
+            return standing
+        return compare_later_lists(read_key_bundle(card).newest, shown.lists)
+    except ForkedDeviceList:
+        raise fork_error(known.person.id, heads[-1], write_key_bundle(shown)) from None
+
+
+def fork_error(
+    person: PersonId, head: DeviceListHead, card: bytes | None = None
+) -> ForkedDeviceList:
+    """Return the ForkedDeviceList error with the facts that ``freeze_contact`` needs."""
+    return ForkedDeviceList(person=person, head=head, card=card)
 
 
 def mark_keys_compared(name: str, device: Device) -> Contact:
