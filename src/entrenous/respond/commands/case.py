@@ -216,14 +216,9 @@ def open_(
                 case = open_case(trace, situation, age, device, representative)
                 case = record_breach(case.name, since, device) if since else case
         else:
-            if under_18:
-                record_somebody_under_18(name, situation, device)
-            with device.vault.transaction():
-                case = _reopen_with_facts(name, situation, device)
-                case = (
-                    record_representative(name, representative, device) if representative else case
-                )
-                case = record_breach(name, since, device) if since else case
+            case = _reopen_with_facts(
+                name, situation, representative, since, device, under_18=under_18
+            )
         print_case_or_json(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
@@ -414,10 +409,27 @@ def _representative_from_options(
     return representative_with_consent(role, typed, SystemClock().now())
 
 
-def _reopen_with_facts(name: str, more: Situation, device: Device) -> Case:
-    """Reopen a case and record the facts given with its name."""
-    case = reopen_case(name, device)
-    return case if more == Situation(()) else add_facts_to_case(name, more, device)
+def _reopen_with_facts(
+    name: str,
+    more: Situation,
+    representative: Representative | None,
+    aware_at: datetime | None,
+    device: Device,
+    *,
+    under_18: bool,
+) -> Case:
+    """Reopen a case and record what was given with its name, all or nothing; or only record the
+    answer "under 18".
+
+    ``aware_at`` is when the organisation became aware of a breach, if there was one.
+    """
+    if under_18:
+        record_somebody_under_18(name, more, device)
+    with device.vault.transaction():
+        case = reopen_case(name, device)
+        case = case if more == Situation(()) else add_facts_to_case(name, more, device)
+        case = record_representative(name, representative, device) if representative else case
+        return record_breach(name, aware_at, device) if aware_at else case
 
 
 def _situation_from_options(
