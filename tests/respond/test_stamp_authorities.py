@@ -194,6 +194,25 @@ def test_next_authority_is_contacted_if_one_is_unreachable_or_refuses(
 
 @needs_openssl
 @pytest.mark.real
+def test_next_authority_is_contacted_if_a_stamp_is_older_than_the_manifest(
+    owner: CaseOwner, tmp_path: Path, authority_urls: dict[str, str]
+) -> None:
+    owner.clock.advance(minutes=6)  # ahead of the authority's clock
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    url = authority_urls["answering"]
+    with open_known_authorities(write_settings(tmp_path, url, url)) as ask:
+        with pytest.raises(StampPostponed, match="one of the two clocks is wrong") as postponed:
+            stamp_evidence_or_postpone(case.name, ask, owner.device)
+        reasons = str(postponed.value.facts["why"]).split("; Authority 2: ")
+        assert [reason.count("so one of the two clocks is wrong") for reason in reasons] == [1, 1]
+        assert cases_to_stamp(owner.device) == (case.name,)
+        owner.clock.advance(minutes=-6)
+        stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
+    assert (len(stamped.stamps), stamped.stamp_wanted_at) == (1, None)
+
+
+@needs_openssl
+@pytest.mark.real
 def test_authority_without_a_root_in_the_bundle_is_not_contacted(
     tmp_path: Path, authority_urls: dict[str, str]
 ) -> None:

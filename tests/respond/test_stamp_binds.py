@@ -16,8 +16,12 @@ from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain
 from entrenous.respond.evidence import (
     CLOCK_DIFFERENCE_MAX,
     ItemDiffersFromStamp,
+    StampPostponed,
+    StampRefused,
+    cases_to_stamp,
     evidence_level_in_words,
     stamp_evidence,
+    stamp_evidence_or_postpone,
     verify_case,
 )
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, Stamp
@@ -108,6 +112,27 @@ def test_stamp_time_more_than_five_minutes_before_the_evidence_is_refused() -> N
     assert evidence_level_in_words(stamped.evidence[0], stamped).endswith(
         "stamped 2026-11-25 11:55:00 UTC"
     )
+
+
+def test_case_waits_for_a_stamp_if_the_stamp_was_not_valid() -> None:
+    owner = CaseOwner()
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    with pytest.raises(StampPostponed, match="one of the two clocks is wrong"):
+        stamp_evidence_or_postpone(case.name, stamper_with_time(LONG_AGO), owner.device)
+    assert find_case(case.name, owner.device).stamp_wanted_at == START
+    assert cases_to_stamp(owner.device) == (case.name,)
+
+
+def refuse_to_stamp(_: bytes) -> Stamp:
+    raise StampRefused(url="http://stamps.test", why="HTTP status 503")
+
+
+def test_case_waits_for_a_stamp_if_the_authority_refused() -> None:
+    owner = CaseOwner()
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    with pytest.raises(StampPostponed, match="HTTP status 503"):
+        stamp_evidence_or_postpone(case.name, refuse_to_stamp, owner.device)
+    assert cases_to_stamp(owner.device) == (case.name,)
 
 
 def test_stored_stamp_with_an_implausible_time_is_not_shown_and_not_valid() -> None:

@@ -138,7 +138,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
         raise NothingToStamp(name=name)
     manifest = make_manifest(case, device)
     new = stamp(write_manifest(manifest))  # may take seconds, so it is outside the transaction
-    _refuse_stamp_before_manifest(new, manifest)
+    refuse_stamp_before_manifest(new, manifest)
     with device.vault.transaction():
         fresh = find_open_case(name, device)
         stamped = replace(fresh, stamps=(*fresh.stamps, new), stamp_wanted_at=None)
@@ -147,14 +147,15 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 
 
 def stamp_evidence_or_postpone(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
-    """Call :func:`stamp_evidence`. If it raises AuthorityUnreachable or NoAuthorityAnswered, record
-    that the case waits for a stamp, and raise StampPostponed instead.
+    """Call :func:`stamp_evidence`. If there is no valid stamp (AuthorityUnreachable, StampRefused,
+    NoAuthorityAnswered, InvalidTimestamp), record that the case waits for one, and raise
+    StampPostponed instead.
 
     The case stores the time of the first such failure since its last stamp.
     """
     try:
         return stamp_evidence(name, stamp, device)
-    except (AuthorityUnreachable, NoAuthorityAnswered) as error:
+    except (AuthorityUnreachable, StampRefused, NoAuthorityAnswered, InvalidTimestamp) as error:
         _record_pending_stamp(name, device)
         reason = error.facts.get("why") or no_answer_text(error.facts["url"])
         raise StampPostponed(name=name, why=reason) from None
@@ -345,7 +346,7 @@ def _verify_stamped_manifest(
         raise InvalidTimestamp(why="its manifest cannot be read") from None
     if manifest.custody_head not in {one.hash for one in links}:
         raise InvalidTimestamp(why="its manifest belongs to another chain of custody")
-    _refuse_stamp_before_manifest(stamp, manifest)
+    refuse_stamp_before_manifest(stamp, manifest)
     items_by_number = {item.number: item for item in case.evidence}
     for line in manifest.items:
         item = items_by_number.get(line.number)
@@ -371,7 +372,7 @@ def _is_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> bool:
     return stamp.at < manifest.written_at - CLOCK_DIFFERENCE_MAX
 
 
-def _refuse_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> None:
+def refuse_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> None:
     """Raise InvalidTimestamp if the stamp is older than its manifest by more than
     CLOCK_DIFFERENCE_MAX.
     """

@@ -3,12 +3,17 @@
 import json
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entrenous.cli import run
+from entrenous.respond.commands import evidence
+from entrenous.respond.evidence import NoAuthorityAnswered
+from entrenous.respond.nouns import Stamp
 from tests.respond.case_owner import create_stamp_authority
 
 pytestmark = pytest.mark.slow
@@ -140,3 +145,70 @@ def run_in_shell(line: str) -> str:
     """Run a command line in a shell, and return its output and errors."""
     done = subprocess.run(line, shell=True, capture_output=True, check=False, text=True)
     return done.stdout + done.stderr
+
+
+def no_authority_answers(_: bytes) -> Stamp:
+    raise NoAuthorityAnswered(why="the device is offline")
+
+
+def stamp_now(manifest: bytes) -> Stamp:
+    return Stamp(manifest, b"", datetime.now(UTC), "http://stamps.test", b"")
+
+
+def set_known_authorities(monkeypatch: pytest.MonkeyPatch, ask: Callable[[bytes], Stamp]) -> None:
+    monkeypatch.setattr(evidence, "open_known_authorities", lambda _: nullcontext(ask))
+
+
+@pytest.fixture
+def waiting_cases(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of three cases that wait for a stamp. The item of the first is damaged."""
+    set_known_authorities(monkeypatch, no_authority_answers)
+    names = []
+    for number in range(3):
+        name = str(cli("case", "open", "--adults")["case"])
+        known = set((tmp_path / "home" / "files").glob("*"))
+        cli("case", "add", name, "--statement", f"seen on day {number}")
+        cli("evidence", "stamp", name, status=6)
+        if not number:
+            (sealed,) = set((tmp_path / "home" / "files").glob("*")) - known
+            sealed.unlink()
+        names.append(name)
+    return names
+
+
+def test_damaged_case_does_not_keep_other_cases_from_being_stamped(
+    cli: Cli,
+    waiting_cases: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damaged, *sound = waiting_cases
+    set_known_authorities(monkeypatch, stamp_now)
+    stamped = cli("evidence", "stamp", status=5)["stamped"]
+    assert [one["case"] for one in stamped] == sound
+    assert all(cli("case", "show", name)["stamp_wanted_at"] is None for name in sound)
+    capsys.readouterr()
+    assert run(["evidence", "stamp"], {}) == 5
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count(f"Item 1 of case {damaged}") == 1
+
+
+def test_without_an_authority_the_other_cases_are_not_tried(
+    waiting_cases: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[bytes] = []
+
+    def count(manifest: bytes) -> Stamp:
+        asked.append(manifest)
+        return no_authority_answers(manifest)
+
+    set_known_authorities(monkeypatch, count)
+    assert run(["evidence", "stamp"], {}) == 5
+    damaged, first, _ = waiting_cases
+    errors = capsys.readouterr().err
+    assert len(asked) == 1
+    assert f"Item 1 of case {damaged}" in errors
+    assert f"case {first} is noted as waiting" in errors

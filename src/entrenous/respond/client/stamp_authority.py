@@ -22,7 +22,9 @@ from entrenous.respond.evidence import (
     NoAuthorityAnswered,
     StampRefused,
     no_answer_text,
+    refuse_stamp_before_manifest,
 )
+from entrenous.respond.manifest_format import read_manifest
 from entrenous.respond.nouns import Stamp
 from entrenous.respond.stamp_authorities import (
     StampAuthority,
@@ -77,13 +79,16 @@ def _request_stamp_from_each(
             reasons.append(f"{one.name}: its root is not in the certificate bundle")
             continue
         try:
-            return HttpTimestampAuthority(one.url, root, client).stamp(manifest)
+            new = HttpTimestampAuthority(one.url, root, client).stamp(manifest)
+            refuse_stamp_before_manifest(new, read_manifest(manifest))
         except AuthorityUnreachable:
             reasons.append(no_answer_text(one.name))
         except StampRefused as why:
             reasons.append(f"{one.name}: {why.facts['why']}")
         except InvalidTimestamp as why:
             reasons.append(f"{one.name}: {why.facts['why']}")
+        else:
+            return new
     raise NoAuthorityAnswered(why="; ".join(reasons) or "this release lists none")
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from entrenous.base.errors import EntrenousError, Refused, Unproven
 from entrenous.base.language import day_in_words, translated
 from entrenous.crypto.rfc3161 import root_certificate_fingerprints
 from entrenous.device.commands import opened_device
@@ -28,6 +29,7 @@ from entrenous.respond.commands.watch import obtain_watching_agreement
 from entrenous.respond.evidence import (
     WHAT_STAMP_PROVES,
     ExportedItem,
+    StampPostponed,
     cases_to_stamp,
     explain_how_to_check_stamp,
     export_item,
@@ -43,7 +45,13 @@ from entrenous.respond.stamp_authorities import (
     read_certificate_bundle,
     stored_roots_trust_text,
 )
-from entrenous.terminal.output import print_json, print_line, rfc3339_utc
+from entrenous.terminal.output import (
+    hint,
+    join_wrapped_lines,
+    print_json,
+    print_line,
+    rfc3339_utc,
+)
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
@@ -134,19 +142,53 @@ def stamp(
         raise typer.BadParameter(
             translated("give --authority URL and --ca FILE together, and the name of a case")
         )
-    shown = []
+    stamped, problems = list[Case](), list[EntrenousError]()
+
+    def show_stamped(case: Case) -> None:
+        stamped.append(case)
+        if not as_json:
+            _print_newest_stamp(case)
+
     with _open_stamp_authority(context, authority, ca) as stamper, opened_device(context) as device:
-        for one in cases_to_stamp(device) if name is None else (name,):
-            case = stamp_evidence_or_postpone(one, stamper, device)
-            shown.append(_newest_stamp_json(case))
-            if not as_json:
-                _print_newest_stamp(case)
+        if name is None:
+            problems = _stamp_waiting_cases(stamper, device, show_stamped)
+        else:
+            show_stamped(stamp_evidence_or_postpone(name, stamper, device))
     if as_json:
+        shown = [_newest_stamp_json(case) for case in stamped]
         print_json(shown[0] if name else {"schema": "entrenous/stamps/1", "stamped": shown})
-    elif not shown:
+    elif not stamped and not problems:
         print_line(
             translated("No case waits for a stamp. To stamp one: entrenous evidence stamp NAME")
         )
+    _raise_first(problems)
+
+
+def _stamp_waiting_cases(
+    stamper: Callable[[bytes], Stamp], device: Device, show_stamped: Callable[[Case], None]
+) -> list[EntrenousError]:
+    """Have all waiting cases stamped, and return why some of them got no stamp.
+
+    A case that cannot be stamped does not keep the others from being stamped; but if no authority
+    issues a stamp, the others are not tried.
+    """
+    problems = list[EntrenousError]()
+    for name in cases_to_stamp(device):
+        try:
+            show_stamped(stamp_evidence_or_postpone(name, stamper, device))
+        except (Unproven, Refused) as problem:
+            problems.append(problem)
+        except StampPostponed as problem:
+            return [*problems, problem]
+    return problems
+
+
+def _raise_first(problems: list[EntrenousError]) -> None:
+    """Raise the first problem, if there is one, after printing the others."""
+    for problem in problems[1:]:
+        hint(join_wrapped_lines(str(problem)))
+    if problems:
+        raise problems[0]
 
 
 @contextmanager
