@@ -1,8 +1,10 @@
 """Tests of the records of watched sightings, and of the agreement to watching."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -13,6 +15,7 @@ from entrenous.respond.nouns import NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting
 from entrenous.respond.watch.records import (
     CASE_HASHES_TABLE,
+    HOST_POSTPONEMENT_TABLE,
     WATCH_DUE_TABLE,
     WATCHED_TABLE,
     NotWatchable,
@@ -28,6 +31,13 @@ from entrenous.respond.watch.records import (
 )
 from entrenous.respond.watch.states import WatchedSighting
 from tests.respond.case_owner import START, CaseOwner, make_sighting
+from tests.respond.watch.site import PageWatcher, reply
+
+SILENT_HOST = "127.0.0.1:9"
+END_WATCHING = {
+    "switched off": lambda watcher: stop_watching(watcher.case, 1, watcher.owner.device),
+    "erased": lambda watcher: erase_case(watcher.case, watcher.owner.device),
+}
 
 
 @pytest.fixture
@@ -105,6 +115,36 @@ def test_switching_off_and_erasing_leave_no_records(owner: CaseOwner, case_name:
         remove()
         assert owner.vault.keys(WATCHED_TABLE.name) == owner.vault.keys(WATCH_DUE_TABLE) == ()
     assert owner.vault.keys(CASE_HASHES_TABLE) == ()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("end_watching", END_WATCHING.values(), ids=END_WATCHING)
+def test_no_host_name_is_left_once_nothing_on_the_host_is_watched(
+    watcher: PageWatcher, end_watching: Callable[[PageWatcher], None]
+) -> None:
+    vault, cases = watcher.owner.vault, list[str]()
+    for path in ("/a", "/b"):
+        cases.append(watcher.watch_pages(f"http://{SILENT_HOST}{path}").case)
+        watcher.check_due(days=8)
+    for name, left in zip(cases, [(SILENT_HOST,), ()], strict=True):
+        assert vault.keys(HOST_POSTPONEMENT_TABLE.name) == (SILENT_HOST,)
+        watcher.case = name
+        end_watching(watcher)
+        assert vault.keys(HOST_POSTPONEMENT_TABLE.name) == left
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("end_watching", END_WATCHING.values(), ids=END_WATCHING)
+def test_check_during_which_watching_ends_leaves_no_host_name(
+    watcher: PageWatcher, end_watching: Callable[[PageWatcher], None]
+) -> None:
+    def end_and_answer(request: BaseHTTPRequestHandler) -> None:
+        end_watching(watcher)
+        reply(status=503)(request)
+
+    watcher.site.pages["/post"] = end_and_answer
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "busy")
+    assert watcher.owner.vault.keys(HOST_POSTPONEMENT_TABLE.name) == ()
 
 
 def test_watched_sightings_of_a_case_with_a_longer_name_are_not_found(owner: CaseOwner) -> None:

@@ -140,9 +140,9 @@ def _store_outcome(
     now = device.clock.now()
     after = watched_after_check(record, check, now, device.random_source.token(_RANDOM_BYTES))
     with device.vault.transaction():
-        postpone_host(host, after.due_at if after.failures else None, device)
         if load_watched(record.case, record.sighting, device) is None:
             return CheckedSighting(after, is_back=False)
+        postpone_host(host, after.due_at if after.failures else None, device)
         save_watched(after, device)
         reappearance = find_reappearance(find_case(record.case, device), record, check, now)
         if reappearance is not None:

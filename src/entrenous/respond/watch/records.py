@@ -7,16 +7,17 @@ contacted again.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from entrenous.base.errors import Refused
+from entrenous.base.errors import BadRecord, NotFound, Refused
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
-from entrenous.respond.case_file import find_open_case, find_sighting
+from entrenous.respond.case_file import find_case, find_open_case, find_sighting
 from entrenous.respond.nouns import SightingReach
 from entrenous.respond.watch.states import WatchedSighting
 
@@ -134,6 +135,7 @@ def stop_watching(name: str, number: int, device: Device) -> None:
         known = load_watched(name, number, device)
         if known is not None:
             _drop_record(known, device)
+            _drop_unwatched_hosts(device)
 
 
 def host_and_port_of(url: str) -> str:
@@ -190,6 +192,24 @@ def forget_watching(name: str, device: Device) -> None:
         for record in watched_in_case(name, device):
             _drop_record(record, device)
         device.vault.drop(CASE_HASHES_TABLE, name)
+        _drop_unwatched_hosts(device)
+
+
+def _drop_unwatched_hosts(device: Device) -> None:
+    """Delete the postponements of hosts on which no sighting is watched: the name of a host may say
+    something about an erased case.
+    """
+    watched = set(_watched_hosts(device))
+    for host in HOST_POSTPONEMENT_TABLE.keys(device.vault):
+        if host not in watched:
+            HOST_POSTPONEMENT_TABLE.drop(host, device.vault)
+
+
+def _watched_hosts(device: Device) -> Iterator[str]:
+    for key in WATCHED_TABLE.keys(device.vault):
+        name, number = key.split("/")
+        with suppress(NotFound, BadRecord):  # a damaged case does not prevent erasing another
+            yield host_and_port_of(find_sighting(find_case(name, device), int(number)).where)
 
 
 def host_postponed_until(host: str, device: Device) -> datetime | None:
