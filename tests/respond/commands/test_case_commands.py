@@ -1,5 +1,7 @@
 """Tests of ``case`` commands and ``law routes``: notices, times, erasing, consent, and facts."""
 
+import os
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -279,3 +281,24 @@ def test_sender_and_platform_decide_the_routes_of_a_case(cli: Cli) -> None:
     cli("case", "about", name, "--sender-unknown", "--shows-somebody-else")
     assert not {"us-6851", "us-tida-removal"} & set(routes())
     assert "us-dmca-512c" in routes()
+
+
+def test_saved_page_with_file_names_that_are_not_utf_8_is_stored(cli: Cli, tmp_path: Path) -> None:
+    name = str(cli("case", "open", "--adults")["case"])
+    folder = tmp_path / "page_files"
+    folder.mkdir()
+    names = [b"caf\xe9.png", b"caf\xe8.png", "café.png".encode()]
+    for data in names:
+        Path(os.fsdecode(bytes(folder) + b"/" + data)).write_bytes(data)
+    (tmp_path / os.fsdecode(b"page-\xe9_files")).mkdir()  # begins like the page, is not its folder
+    page = tmp_path / "page.html"
+    page.write_bytes(b'<html><img src="page_files/caf%E9.png">')
+    assert cli("case", "add", name, str(page))["evidence"][0]["what"].endswith("3 files (ZIP)")
+    file = cli("evidence", "export", name, "1", "--out", str(tmp_path / "out"))["file"]
+    with zipfile.ZipFile(file) as archive:
+        stored = {one: archive.read(one) for one in archive.namelist() if "files" in one}
+    assert stored == {
+        "page_files/caf%E9.png": names[0],
+        "page_files/caf%E8.png": names[1],
+        "page_files/café.png": names[2],
+    }

@@ -3,12 +3,14 @@
 A file may be a page that was saved from a browser with the folder of its files.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import typer
 
@@ -44,6 +46,8 @@ from entrenous.terminal.typed_input import (
     time_option,
 )
 
+# what stands in a file's name for a byte that is not UTF-8
+_BYTE_OF_OTHER_ENCODING: Final = re.compile(r"[\ud800-\udfff]")
 _SAVED_PAGE_FILES_MAX: Final = 5000
 _BYTES_PER_MB: Final = 1024 * 1024
 _ZIP_ENTRY_TIME: Final = datetime(
@@ -163,7 +167,7 @@ def read_file_or_saved_page(path: Path) -> tuple[bytes, str]:
     from entrenous.respond.capture.web_archive import uncompressed_zip  # noqa: PLC0415 -- loads warcio
 
     files = dict(_files_below(folder, len(data)))
-    page = uncompressed_zip({path.name: data, **files}, _ZIP_ENTRY_TIME)
+    page = uncompressed_zip({_utf8_name(path.name): data, **files}, _ZIP_ENTRY_TIME)
     return page, describe_complete_page(len(files))
 
 
@@ -173,7 +177,7 @@ def _folder_of_saved_page(path: Path, page: bytes) -> Path | None:
     """
     beside = sorted(one for one in path.parent.glob("*") if one.is_dir() and not one.is_symlink())
     for folder in beside:
-        if folder.name.startswith(path.stem) and refers_to_folder(page, folder.name):
+        if folder.name.startswith(path.stem) and refers_to_folder(page, _utf8_name(folder.name)):
             return folder
     return None
 
@@ -191,4 +195,11 @@ def _files_below(folder: Path, total_bytes: int) -> Iterator[tuple[str, bytes]]:
                 size_mb=total_bytes // _BYTES_PER_MB,
                 limit_mb=EVIDENCE_ITEM_BYTES_MAX // _BYTES_PER_MB,
             )
-        yield file.relative_to(folder.parent).as_posix(), data
+        yield _utf8_name(file.relative_to(folder.parent).as_posix()), data
+
+
+def _utf8_name(name: str) -> str:
+    """Return a file's name with %XX for each byte that is not UTF-8, as in web addresses. So it can
+    be written into a ZIP file, and names that differ stay different.
+    """
+    return _BYTE_OF_OTHER_ENCODING.sub(lambda found: quote(os.fsencode(found[0])), name)
