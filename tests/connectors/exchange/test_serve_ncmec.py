@@ -98,6 +98,26 @@ def test_adjacent_ranges_neither_miss_nor_repeat_entries(
     assert sorted(entries) == [("image", f"c{number}") for number in range(9)]
 
 
+def test_hash_that_a_reviewer_added_never_comes_last(exchange_setup: ExchangeSetup) -> None:
+    """The public client keeps only the last hash of an entry."""
+    registered, added, bank = fake_hash(1), fake_hash(2), exchange_setup.bank
+    for name, bits in (("other", added), ("hers", registered)):
+        now = exchange_setup.clock.now()
+        claim = Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, now)
+        bank.register(Registration(claim, (bits,)))
+    bank.add_upload_hashes([ClaimId("hers")], added, confirmed=True)
+    exchange = replace(exchange_setup.exchange, feed=bank)
+    _, key = exchange_setup.add_partner()
+    update_exchange_state(exchange)
+    exchange_setup.clock.advance(seconds=10)
+    app = exchange_app(PartnerAuth(exchange))
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web:
+        entries = read_range(web, key, EPOCH, iso_time(exchange_setup.clock.now()))
+    [entry] = [one for one in entries if one.descendant("id").text == "hers"]  # type: ignore[union-attr]
+    hashes = entry.descendant("fingerprints").children_named("pdq")  # type: ignore[union-attr]
+    assert [one.text for one in hashes] == [added.hex(), registered.hex()]
+
+
 def test_released_uploads_are_never_served(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:

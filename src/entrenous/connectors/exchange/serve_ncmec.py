@@ -116,8 +116,8 @@ def _entry_element(
     if change.state not in MATCHING_STATES:
         return xml_element("deletedImage", "", *head)
     confirmed = change.state is ClaimState.CONFIRMED
-    # The client in PyPI's threatexchange keeps only the last of several hashes, so the one that was
-    # registered first comes last.
+    # The client in PyPI's threatexchange keeps only the last of several hashes, so one that the
+    # claim's owner registered comes last, and not one that a reviewer added.
     prints = (xml_element("pdq", bits.hex()) for bits in reversed(change.hashes))
     return xml_element(
         "image",

@@ -150,7 +150,8 @@ def get_opinions(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
 def whole_hashes_of(
     db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, shared: bool = False
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Return hashes of whole pictures, by claim.
+    """Return hashes of whole pictures, by claim: first those that the claim's owner registered, in
+    the order in which this gate first stored them, then those that reviewers added.
 
     With ``frames``, hashes of whole frames of videos are included. With ``shared``, hashes that a
     reviewer added only to hold uploads here are left out, since partners do not get them.
@@ -162,7 +163,8 @@ def whole_hashes_of(
         if shared:
             mine = mine.where(CLAIM_HASH_TABLE.c.added.is_distinct_from(HOLD_ONLY_ADDED_NUMBER))
         mine = mine if frames else mine.where(IS_PICTURE)
-        for row in db.execute(mine.order_by(HASH_TABLE.c.number)):
+        is_added = CLAIM_HASH_TABLE.c.added.is_not(None)
+        for row in db.execute(mine.order_by(is_added, HASH_TABLE.c.number)):
             found[row.claim] += (bytes(row.bits),)
     return found
 
