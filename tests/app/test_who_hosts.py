@@ -68,6 +68,10 @@ def test_lookup_without_a_case_needs_no_vault_asks_nobody_and_is_forgotten_on_le
         refused = ana.post("/75", {"where": "no address"})
         assert refused.status_code == 409
         assert "no address" in refused.text
+        for typed in ("pictures.example/a?b=https://x.example/", "https:/pictures.example/p/1"):
+            assert ana.post("/75", {"where": typed}).status_code == 200
+            assert 'value="pictures.example"' in ana.get("/75").text
+            ana.post("/3")  # the button Leave quickly
         assert "pictures.example" in ana.post("/75", {"where": "pictures.example/p/1"}).text
         whois = "Registrar Abuse Contact Email: abuse@registrar.example"
         found = wait_for_job(ana, ana.post("/75", {"act": "read", "pasted": whois}))

@@ -57,10 +57,38 @@ def test_platform_is_found_by_its_name_as_people_type_it(typed: str, platform_id
         ("https://scontent-arn2-2.cdninstagram.com/v/t51/1.jpg", "instagram"),
         ("https://t.me/channel/5", "telegram"),
         ("https://user:@x.com", "x"),
+        ("www.google.com/imgres?imgurl=https://site.example/a.jpg", "google_search"),
+        ("instagram.com:443/p/abc", "instagram"),
+        ("https:/instagram.com/p/abc", "instagram"),
+        ("https:///instagram.com/p/abc", "instagram"),
+        ("https:instagram.com/p/abc", "instagram"),
+        ("http:\\\\instagram.com", "instagram"),
+        ("https://instagram.com\u00ad/", "instagram"),
     ],
 )
 def test_platform_is_found_by_the_host_in_a_url(url: str, platform_id: str) -> None:
     assert find_platform(url) == platform_by_id(platform_id)
+
+
+@pytest.mark.parametrize(
+    ("typed", "host"),
+    [
+        ("https://straße.example/a", "xn--strae-oqa.example"),
+        ("https://STRASSE.example/a", "strasse.example"),
+        ("https://βόλος.example", "xn--nxasmm1c.example"),
+        ("https://ΒΌΛΟΣ.example", "xn--nxasmq6b.example"),
+        ("https://نامه\u200cای.example", "xn--mgba3gch31f060k.example"),  # noqa: RUF001
+        ("https://I❤.ws/", "xn--i-7iq.ws"),
+        ("https://münchen.example", "xn--mnchen-3ya.example"),
+        ("https://a\ufffd.example", ""),
+        ("https://evil℀.example", ""),
+    ],
+)
+def test_host_with_letters_beyond_ascii_is_the_one_that_a_browser_contacts(
+    typed: str, host: str
+) -> None:
+    """The expected names are those of the WHATWG URL standard (UTS #46, not transitional)."""
+    assert host_of(typed) == host
 
 
 @pytest.mark.parametrize(
@@ -82,6 +110,8 @@ def test_platform_is_found_by_the_host_in_a_url(url: str, platform_id: str) -> N
         "https://instagram..com/",
         "https://.instagram.com/",
         "ftp://instagram.com/",
+        "instagram.com://evil.example/",
+        "evil.example/a?b=https://instagram.com/",
         "https://[::1]/instagram.com",
         "http://[instagram.com",
         "com",

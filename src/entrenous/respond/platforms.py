@@ -257,12 +257,18 @@ def host_of(url: str) -> str:
     'www.example.org'
     """
     typed = "".join(url[:URL_CHARS_MAX].split()).replace("\\", "/")
+    scheme, colon, rest = typed.partition(":")
+    if colon and scheme.lower() in ("http", "https"):
+        typed = rest
+    elif colon and rest.startswith("//") and _SCHEME_PATTERN.fullmatch(scheme):
+        return ""
     try:
-        parts = urlsplit(typed if "://" in typed else f"//{typed.lstrip('/')}", "https")
+        # As in a browser, the number of slashes after the scheme does not matter.
+        parts = urlsplit(f"https://{typed.lstrip('/')}")
         host = _ascii_host(unquote(parts.hostname or ""))
     except ValueError:  # UnicodeError included
         return ""
-    return host if parts.scheme in ("http", "https") and _HOST_PATTERN.fullmatch(host) else ""
+    return host if _HOST_PATTERN.fullmatch(host) else ""
 
 
 def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
@@ -283,6 +289,7 @@ URL_CHARS_MAX: Final = 4096
 SEARCHED_TEXT_CHARS_MAX: Final = 2000
 NAME_IN_TEXT_CHARS_MIN: Final = 5
 HOST_CHARS_MAX: Final = 254  # RFC 1035 section 2.3.4, with a final dot
+_SCHEME_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")  # RFC 3986 section 3.1
 _HOST_PATTERN: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -297,10 +304,22 @@ def _parse_record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
 
 
 def _ascii_host(host: str) -> str:
-    """Return a host in lower-case ASCII (IDNA), without a final dot; raises ValueError."""
+    """Return a host in lower-case ASCII, without a final dot; raises ValueError.
+
+    Python's own codec maps by the older IDNA 2003, which makes another name of one with an "ß".
+    """
     if len(host) > HOST_CHARS_MAX:
         raise ValueError("a host name is shorter")
-    return (host if host.isascii() else host.encode("idna").decode()).lower().removesuffix(".")
+    if not host.isascii():
+        from idna import uts46_remap  # noqa: PLC0415 - loads large tables, and is rarely needed
+
+        labels = uts46_remap(host, std3_rules=False).split(".")
+        host = ".".join(map(_ascii_label, labels))
+    return host.lower().removesuffix(".")
+
+
+def _ascii_label(label: str) -> str:
+    return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
 
 
 def _parent_domains(host: str) -> Iterator[str]:

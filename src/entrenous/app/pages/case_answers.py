@@ -99,6 +99,9 @@ def _representative_from_answers(answers: dict[str, str], device: Device) -> Rep
 
 def web_address_or_empty(typed: str) -> str:
     """Return a typed web address, with https:// added if it is missing; "" if it is not valid."""
-    address = typed if "://" in typed else f"https://{typed}"
+    scheme, _, rest = typed.partition(":")
+    if scheme.lower() not in ("http", "https"):
+        scheme, rest = "https", typed
+    address = f"{scheme}://" + rest.lstrip("/\\")
     host = host_of(address)
     return address if "." in host or host == "localhost" else ""
