@@ -298,6 +298,22 @@ def test_endless_page_is_truncated_and_recorded_as_truncated(owner: CaseOwner, s
     assert len(wacz) < 2 * 16 * 1024 * 1024
 
 
+def test_limit_for_all_answers_includes_redirects(
+    owner: CaseOwner, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.respond.capture.capture_page.CAPTURED_FILE_BYTES_MAX", 160_000)
+    monkeypatch.setattr("entrenous.respond.capture.capture_page.CAPTURE_BYTES_MAX", 640_000)
+    site.pages["/post"] = reply("".join(f'<img src="/{n}">' for n in range(16)))
+    for path in (f"/{n}{'x' * step}" for n in range(16) for step in range(6)):
+        site.pages[path] = reply(b"x" * 150_000, status=302, Location=f"{path}x")
+    wacz = capture_in_new_case(owner, f"{site.url}/post")
+    answers = [record for record in warc_records(wacz) if record[0]["WARC-Type"] == "response"]
+    cut = [headers for headers, _ in answers if "WARC-Truncated" in headers]
+    # Of an answer that is cut, the part that was received in one go is stored in full.
+    assert sum(len(block) for _, block in answers) < 640_000 + 2 * 65536 * len(cut)
+    assert capture_facts(wacz)["pictures_missing"] == 16
+
+
 def test_slow_page_is_not_captured(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = slow_reply()
     with pytest.raises(SiteDidNotAnswer, match="too long"):

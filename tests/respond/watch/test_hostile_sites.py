@@ -7,7 +7,9 @@ import zlib
 
 import pytest
 
+from entrenous.respond.capture.capture_page import RecordingWeb
 from entrenous.respond.client.public_web import PublicWeb
+from entrenous.respond.watch.check_sightings import check_due_sightings
 from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX
 from entrenous.respond.watch.polite_web import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.respond.watch.site import (
@@ -166,6 +168,38 @@ def test_at_most_sixteen_of_ten_thousand_pictures_are_requested(watcher: PageWat
     watcher.site.pages["/post"] = reply(many)
     assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
     assert len(watcher.site.requested_paths) == 2 + PAGE_PICTURES_MAX
+
+
+@pytest.mark.parametrize("status", [200, 302])
+def test_pictures_of_a_page_have_a_common_limit_that_includes_redirects(
+    watcher: PageWatcher, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("entrenous.respond.watch.check_sightings.ANSWER_BYTES_MAX", 80_000)
+    monkeypatch.setattr("entrenous.respond.watch.check_sightings.PAGE_PICTURES_BYTES_MAX", 480_000)
+    page = "".join(f'<img src="/{n}">' for n in range(PAGE_PICTURES_MAX))
+    watcher.site.pages["/post"] = reply(page)
+    for path in (f"/{n}{'x' * step}" for n in range(PAGE_PICTURES_MAX) for step in range(6)):
+        watcher.site.pages[path] = reply(b"x" * 70_000, status=status, Location=f"{path}x")
+    device = watcher.watch_pages("/post").owner.device
+    web, pauses = RecordingWeb(PublicWeb(), device.clock), PauseClock()
+    (one,) = check_due_sightings(
+        device, PoliteWeb(web, lambda: pauses.now_s, pauses.sleep), by_proxy=False
+    )
+    assert one.record.why == "no-picture"
+    received = [len(each.answer.body) for each in web.exchanges if not each.url.endswith("t")]
+    assert sum(received) == 480_000
+
+
+def test_redirects_with_large_bodies_mean_unreachable(
+    watcher: PageWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.respond.watch.check_sightings.ANSWER_BYTES_MAX", 80_000)
+    watcher.site.pages |= {
+        "/a": reply(b"x" * 70_000, status=302, Location="/b"),
+        "/b": reply(b"x" * 10_000, status=302, Location="/a"),
+    }
+    assert watcher.watch_pages("/a").check_state() == ("unreachable", "silent")
+    assert watcher.site.requested_paths == ["/robots.txt", "/a", "/b"]
 
 
 def test_data_urls_are_ignored(watcher: PageWatcher) -> None:

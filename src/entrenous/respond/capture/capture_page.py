@@ -112,7 +112,7 @@ def capture_page(
         seen.where, CAPTURED_FILE_BYTES_MAX, allow_loopback=is_loopback_url(seen.where)
     )
     missing = _fetch_pictures_and_count_missing(
-        polite, page, recording, allow_loopback=is_loopback_url(seen.where)
+        polite, page, allow_loopback=is_loopback_url(seen.where)
     )
     facts = {
         "schema": CAPTURE_SCHEMA,
@@ -136,21 +136,18 @@ def capture_page(
 
 
 def _fetch_pictures_and_count_missing(
-    polite: PoliteWeb, page: FetchedPage, recording: RecordingWeb, *, allow_loopback: bool
+    polite: PoliteWeb, page: FetchedPage, *, allow_loopback: bool
 ) -> int:
     """Fetch the pictures that a page shows, within limits. Return how many were not fetched."""
     start_s, missing = polite.now_s(), 0
     for url in picture_urls(page.answer.body, page.url) if _is_html(page.answer) else ():
-        received_bytes = sum(len(one.answer.body) for one in recording.exchanges)
-        if received_bytes >= CAPTURE_BYTES_MAX or polite.now_s() - start_s > PICTURES_TIME_MAX_S:
+        left = CAPTURE_BYTES_MAX - polite.received_bytes
+        if left <= 0 or polite.now_s() - start_s > PICTURES_TIME_MAX_S:
             missing += 1
             continue
         try:
-            polite.fetch(
-                url,
-                min(CAPTURED_FILE_BYTES_MAX, CAPTURE_BYTES_MAX - received_bytes),
-                allow_loopback=allow_loopback,
-            )
+            bytes_max = min(CAPTURED_FILE_BYTES_MAX, left)
+            polite.fetch(url, bytes_max, allow_loopback=allow_loopback)
         except (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer):
             missing += 1
     return missing

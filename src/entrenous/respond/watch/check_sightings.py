@@ -59,7 +59,7 @@ from entrenous.respond.watch.states import (
 CHECKS_PER_RUN_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
 ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # larger pictures are not compared
-PAGE_PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
+PAGE_PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all answers for the pictures of one page
 PAGE_PICTURES_TIME_MAX_S: Final = (
     180.0  # after this many seconds, no further picture of a page is requested
 )
@@ -226,27 +226,28 @@ class PageChecker:
         return next(self._find_picture_urls_on_page(answer, url, where), None)
 
     def _find_picture_urls_on_page(self, page: WebAnswer, url: str, where: str) -> Iterator[str]:
-        start_s, left = self.web.now_s(), PAGE_PICTURES_BYTES_MAX
+        end_s = self.web.now_s() + PAGE_PICTURES_TIME_MAX_S
+        end_bytes = self.web.received_bytes + PAGE_PICTURES_BYTES_MAX
         for picture in picture_urls(page.body, url):
-            if left <= 0 or self.web.now_s() - start_s > PAGE_PICTURES_TIME_MAX_S:
+            left = end_bytes - self.web.received_bytes
+            if left <= 0 or self.web.now_s() > end_s:
                 return
-            answer = self._fetch_picture(picture, where)
-            if answer is not None:
-                left -= len(answer.body)
-                if self._is_case_picture(answer):
-                    yield picture
+            if self._is_case_picture_at(picture, where, left):
+                yield picture
 
-    def _is_case_picture_at(self, picture_url: str, where: str) -> bool:
-        answer = self._fetch_picture(picture_url, where)
+    def _is_case_picture_at(
+        self, picture_url: str, where: str, bytes_max: int = ANSWER_BYTES_MAX
+    ) -> bool:
+        answer = self._fetch_picture(picture_url, where, min(bytes_max, ANSWER_BYTES_MAX))
         return answer is not None and self._is_case_picture(answer)
 
-    def _fetch_picture(self, picture_url: str, where: str) -> WebAnswer | None:
+    def _fetch_picture(self, picture_url: str, where: str, bytes_max: int) -> WebAnswer | None:
         """Return the answer from a picture's address, or None. Addresses on this machine are
         allowed only if the sighting's address, ``where``, is on this machine too.
         """
         try:
             return self.web.fetch(
-                picture_url, ANSWER_BYTES_MAX, allow_loopback=is_loopback_url(where)
+                picture_url, bytes_max, allow_loopback=is_loopback_url(where)
             ).answer
         except _FETCH_ERRORS:
             return None

@@ -117,7 +117,8 @@ _ADDRESS_CHARS_MAX: Final = 4096
 @dataclass(slots=True)
 class PoliteWeb:
     """Requests pages with pauses between requests to the same host, and follows redirects. Each
-    object serves one run, and remembers the robots.txt of each site.
+    object serves one run, and remembers the robots.txt of each site. ``received_bytes`` counts the
+    bodies of all answers.
 
     ``heeds_robots`` is false for a page that the person requests once, as with a browser:
     robots.txt is about programs that visit pages by themselves (RFC 9309 section 1).
@@ -128,6 +129,7 @@ class PoliteWeb:
     sleep_s: Callable[[float], None]
     heeds_robots: bool = True
     pause_s: float = HOST_PAUSE_S
+    received_bytes: int = field(default=0, init=False)
     _robots: dict[str, RobotsRules | SiteDidNotAnswer] = field(default_factory=dict)
     _asked_s: dict[str, float] = field(default_factory=dict)
 
@@ -139,28 +141,32 @@ class PoliteWeb:
         *,
         allow_loopback: bool = False,
     ) -> FetchedPage:
-        """Get an address, following up to five redirects.
+        """Get an address, following up to five redirects. ``bytes_max`` limits the answer and those
+        of the redirects together.
 
         ``allow_loopback``: the person gave an address on this machine, so other addresses on it may
         be requested. ``headers`` are sent to the site of ``url`` alone.
 
         Raises:
             SiteDidNotAnswer: there was no answer, or none to the request for robots.txt, or there
-                were too many redirects.
+                were too many or too large redirects.
             RobotsForbid: robots.txt forbids the request.
             NotOnTheWeb: the address, or one that it redirects to, is not on the public web.
         """
-        current = normalize_web_address(url)
+        current, left = normalize_web_address(url), bytes_max
         for _ in range(REDIRECTS_MAX + 1):
             if self.heeds_robots and not self._robots_rules_for(
                 current, allow_loopback=allow_loopback
             ).allows(current):
                 raise RobotsForbid
             sent = headers if headers and _origin_of_url(current) == _origin_of_url(url) else {}
-            answer = self._get(current, sent, bytes_max, allow_loopback=allow_loopback)
+            answer = self._get(current, sent, left, allow_loopback=allow_loopback)
             target = _redirect_target(answer, current)
             if not target:
                 return FetchedPage(answer, current)
+            left -= len(answer.body)
+            if left <= 0:
+                raise SiteDidNotAnswer(why="the answer is too long")
             current = normalize_web_address(target)
         raise SiteDidNotAnswer(why="the site redirected the request too many times")
 
@@ -173,9 +179,11 @@ class PoliteWeb:
         if pause_left_s > 0:
             self.sleep_s(pause_left_s)
         try:
-            return self.web.get(url, headers, bytes_max, allow_loopback=allow_loopback)
+            answer = self.web.get(url, headers, bytes_max, allow_loopback=allow_loopback)
         finally:
             self._asked_s[host] = self.now_s()
+        self.received_bytes += len(answer.body)
+        return answer
 
     def _robots_rules_for(self, url: str, *, allow_loopback: bool) -> RobotsRules:
         """Return a site's rules, requested once (RFC 9309 section 2.3); raises SiteDidNotAnswer."""
