@@ -57,7 +57,6 @@ def test_answer_under_18_closes_the_case_and_nothing_more_is_stored(
     cli("evidence", "verify", case_name)
 
 
-@pytest.mark.threat("under-eighteen")
 @pytest.mark.parametrize("more", [("--for-somebody-else", "friend"), ("--consent", "she agreed")])
 @pytest.mark.parametrize("command", ["open", "about"])
 def test_answer_under_18_is_stored_even_if_the_consent_is_incomplete(
