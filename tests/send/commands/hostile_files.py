@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cache
 from random import Random
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -252,6 +253,26 @@ def _changed_webps() -> Iterator[tuple[str, str, bytes]]:
         "anim": _riff_chunk(b"ANIM", bytes(6)) + body,
     }.items():
         yield f"webp {what}", "image/webp", _riff_chunk(b"RIFF", b"WEBP" + chunks)
+    frame = _vp8_frame_with_payload(HTML_SCRIPT)
+    chunks = _riff_chunk(b"VP8 ", frame)
+    yield "webp, html in a partition", "image/webp", _riff_chunk(b"RIFF", b"WEBP" + chunks)
+
+
+def _vp8_frame_with_payload(payload: bytes) -> bytes:
+    """Return a VP8 frame of 8 token partitions, the first of which ends with the payload."""
+    encoder = av.CodecContext.create("libvpx", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 256, 256, "yuv420p"
+    encoder.time_base, encoder.options = Fraction(1, 25), {"slices": "8", "crf": "10"}
+    noise = np.random.default_rng(4).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, "rgb24").reformat(format="yuv420p")
+    frame.pts = 0
+    (coded,) = (bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+    sizes_at = 10 + (int.from_bytes(coded[:3], "little") >> 5)  # RFC 6386, 9.1 and 9.5
+    partitions_at = sizes_at + 3 * 7
+    size = int.from_bytes(coded[sizes_at : sizes_at + 3], "little")
+    end = partitions_at + size
+    longer = (size + len(payload)).to_bytes(3, "little")
+    return coded[:sizes_at] + longer + coded[sizes_at + 3 : end] + payload + coded[end:]
 
 
 def _mp4_box(name: bytes, body: bytes) -> bytes:
@@ -295,8 +316,49 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
     first = data.index(b"mdat") + 4
     sei = data[: first + 4] + b"\x06" + data[first + 5 :]
     yield "mp4 with SEI", "video/mp4", sei
+    for name in (b"stts", b"ctts", b"stss"):
+        yield f"mp4 {name!r} longer", "video/mp4", _lengthen_table(data, name)
+    m4a = valid_copies()["audio/mp4"]
+    yield "m4a sbgp longer", "audio/mp4", _lengthen_table(m4a, b"sbgp")
+    at = data.index(b"avcC") - 4
+    for set_name, first in (("sequence", b"\x67"), ("picture", b"\x68")):
+        begin = data.index(first, at + 12)
+        size = int.from_bytes(data[begin - 2 : begin], "big")
+        sized = struct.pack(">H", size + len(HTML_SCRIPT)) + data[begin : begin + size]
+        longer_set = data[: begin - 2] + sized + HTML_SCRIPT + data[begin + size :]
+        path = (*_BOXES_OF_TABLES, b"stsd", b"avc1", b"avcC")
+        whole = _enlarge_boxes(longer_set, path, len(HTML_SCRIPT))
+        yield f"mp4 {set_name} set", "video/mp4", whole
     at = data.index(b"avc1") + 4 + 50 - 8
     yield "mp4 compressor", "video/mp4", data[:at] + b"\x08<script>" + data[at + 9 :]
+
+
+_BOXES_OF_TABLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+
+
+def _lengthen_table(data: bytes, name: bytes) -> bytes:
+    """Append HTML to a table of samples, as entries that its count includes. In a table of runs,
+    these are runs of no samples.
+    """
+    entry = 4 if name == b"stss" else 8
+    parts = [HTML_SCRIPT[at : at + 4].ljust(4) for at in range(0, len(HTML_SCRIPT), 4)]
+    more = bytes(entry - 4) + bytes(entry - 4).join(parts)
+    at = data.index(name, data.index(b"moov")) - 4
+    end = at + int.from_bytes(data[at : at + 4], "big")
+    count_at = at + (16 if name == b"sbgp" else 12)
+    count = int.from_bytes(data[count_at : count_at + 4], "big") + len(more) // entry
+    longer = data[:count_at] + struct.pack(">I", count) + data[count_at + 4 : end] + more
+    return _enlarge_boxes(longer + data[end:], (*_BOXES_OF_TABLES, name), len(more))
+
+
+def _enlarge_boxes(data: bytes, names: tuple[bytes, ...], more_bytes: int) -> bytes:
+    """Add ``more_bytes`` to the size of the first box of each name."""
+    changed, at = bytearray(data), data.index(b"moov") - 4
+    for name in names:
+        at = data.index(name, at) - 4
+        size = int.from_bytes(data[at : at + 4], "big") + more_bytes
+        changed[at : at + 4] = struct.pack(">I", size)
+    return bytes(changed)
 
 
 def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:

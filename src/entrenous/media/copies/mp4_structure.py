@@ -25,6 +25,16 @@ _TABLE_FORMS: Final = {  # ISO/IEC 14496-12: number of bytes before the count, a
     b"co64": (4, 8),
     b"sbgp": (8, 8),
 }
+# Tables of runs of samples, as (length, value): the number of bytes before the count, and the
+# values that are allowed, or None if all are.
+_RUN_TABLES: Final[dict[bytes, tuple[int, frozenset[int] | None]]] = {
+    b"stts": (4, None),
+    b"ctts": (4, None),
+    b"sbgp": (8, frozenset({0, 1})),
+}
+# x264 writes at most 30 and 7 bytes for us.
+_SEQUENCE_PARAMETER_SET_BYTES_MAX: Final = 48
+_PICTURE_PARAMETER_SET_BYTES_MAX: Final = 16
 _EDITS_MAX: Final = 4
 # the boxes that a box may contain, in order; only ``trak`` may occur more than once
 _ALLOWED_BOXES: Final = {
@@ -211,12 +221,17 @@ def _check_h264_parameter_sets(data: bytes) -> None:
     file.require_bytes(b"\x01")
     profile = file.read_bytes(3)[0]
     file.require_bytes(b"\xff\xe1")
-    require(file.read_bytes(file.read_number(2))[:1] == b"\x67")
+    _check_parameter_set(file, b"\x67", _SEQUENCE_PARAMETER_SET_BYTES_MAX)
     file.require_bytes(b"\x01")
-    require(file.read_bytes(file.read_number(2))[:1] == b"\x68")
+    _check_parameter_set(file, b"\x68", _PICTURE_PARAMETER_SET_BYTES_MAX)
     if profile == 100:
         file.require_bytes(b"\xfd\xf8\xf8\0")
     file.require_end()
+
+
+def _check_parameter_set(file: FileCursor, first_byte: bytes, bytes_max: int) -> None:
+    parameters = file.read_bytes(file.read_number(2))
+    require(parameters[:1] == first_byte and len(parameters) <= bytes_max)
 
 
 def _unpack_numbers(data: bytes, size: int) -> list[int]:
@@ -254,8 +269,22 @@ def _require_no_gaps(tracks: list[_Track], media_at: int, size: int) -> None:
         at += length
     require(at == media_at + size)
     for track in tracks:
-        counted = _unpack_numbers(track.leaves[b"stts"][8:], 4)[::2]
-        require(sum(counted) == len(list(_sample_ranges(track.leaves))))
+        _require_tables_of_samples_only(track.leaves)
+
+
+def _require_tables_of_samples_only(leaves: Mapping[bytes, bytes]) -> None:
+    """Require that the runs in each table cover every sample once, and that none is empty; and that
+    each key frame is a sample and is listed once (ISO/IEC 14496-12, 8.6.1, 8.6.2 and 8.9.2).
+    """
+    count = len(list(_sample_ranges(leaves)))
+    for name, (before, allowed) in _RUN_TABLES.items():
+        if name in leaves:
+            runs = _unpack_numbers(leaves[name][before + 4 :], 4)
+            require(all(runs[::2]) and sum(runs[::2]) == count)
+            require(allowed is None or set(runs[1::2]) <= allowed)
+    key_frames = _unpack_numbers(leaves.get(b"stss", b"")[8:], 4)
+    require(key_frames == sorted(set(key_frames)))
+    require(not key_frames or 1 <= key_frames[0] <= key_frames[-1] <= count)
 
 
 def _require_slices_only(sample: bytes) -> None:

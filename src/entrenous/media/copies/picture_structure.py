@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Iterable
 from typing import Final
 
 from entrenous.base.limits import PICTURE_PIXELS_MAX
@@ -102,6 +103,8 @@ def check_webp_copy(untrusted_data: bytes) -> None:
     names = [name for name, _ in webp_chunks(untrusted_data)]
     chunks = dict(webp_chunks(untrusted_data))
     require(len(chunks) == len(names))
+    if b"VP8 " in chunks:
+        require(_token_partition_count(chunks[b"VP8 "]) == 1)
     if names in ([b"VP8 "], [b"VP8L"]):
         return
     head = chunks.get(b"VP8X", b"")
@@ -133,6 +136,68 @@ def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
         file.require_bytes(bytes(len(body) & 1))
         found.append((name, body))
     return found
+
+
+class _BooleanDecoder:
+    """The boolean entropy decoder of VP8, for flags with even probabilities (RFC 6386, 7.3).
+
+    After the end of the data it reads zeros, as libwebp does.
+    """
+
+    def __init__(self, untrusted_data: bytes) -> None:
+        self._rest = iter(untrusted_data)
+        self._value = next(self._rest, 0) << 8 | next(self._rest, 0)
+        self._range = 255
+        self._shifted = 0
+
+    def read_flag(self) -> int:
+        split = 1 + ((self._range - 1) >> 1)
+        flag = int(self._value >= split << 8)
+        if flag:
+            self._range -= split
+            self._value -= split << 8
+        else:
+            self._range = split
+        while self._range < 128:
+            self._range <<= 1
+            self._value <<= 1
+            self._shifted += 1
+            if self._shifted % 8 == 0:
+                self._value |= next(self._rest, 0)
+        return flag
+
+    def read_number(self, bits: int) -> int:
+        number = 0
+        for _ in range(bits):
+            number = number << 1 | self.read_flag()
+        return number
+
+
+def _token_partition_count(untrusted_frame: bytes) -> int:
+    """Return the number of token partitions of a VP8 key frame (RFC 6386, 9.2 to 9.5).
+
+    libwebp ignores bytes at the end of each partition but the last.
+    """
+    first_partition_size = int.from_bytes(untrusted_frame[:3], "little") >> 5
+    header = _BooleanDecoder(untrusted_frame[10 : 10 + first_partition_size])
+    header.read_number(2)  # colour space, clamping
+    if header.read_flag():  # segments
+        updates_map, updates_data = header.read_flag(), header.read_flag()
+        if updates_data:
+            header.read_flag()
+            _skip_optional_numbers(header, (8, 8, 8, 8, 7, 7, 7, 7))  # quantizers, filter levels
+        if updates_map:
+            _skip_optional_numbers(header, (8, 8, 8))
+    header.read_number(1 + 6 + 3)  # the loop filter
+    if header.read_flag() and header.read_flag():
+        _skip_optional_numbers(header, (7,) * 8)
+    return 1 << header.read_number(2)
+
+
+def _skip_optional_numbers(header: _BooleanDecoder, sizes: Iterable[int]) -> None:
+    for bits in sizes:
+        if header.read_flag():
+            header.read_number(bits)
 
 
 def _read_marker(file: FileCursor) -> int:
