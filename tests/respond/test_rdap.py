@@ -12,6 +12,7 @@ from entrenous.base.errors import EntrenousError, ProxyUnreachable
 from entrenous.respond.abuse_contacts import AbuseLookUpResult, BadRdapAnswer, ContactRole
 from entrenous.respond.client.rdap import (
     NO_ADDRESS_NOTE,
+    NO_CONTACT_NAMED_NOTE,
     REDIRECTS_MAX,
     SERVER_LIST_BYTES_MAX,
     RdapClient,
@@ -87,6 +88,16 @@ def test_without_a_public_address_the_host_is_not_looked_up(server: RdapServer) 
     found = look_up(server, SITE_HOST, "127.0.0.1", "10.0.0.1", "nonsense")
     assert NO_ADDRESS_NOTE in found.notes
     assert not any("/ip/" in path for path in server.requested_paths)
+
+
+def test_answers_without_an_abuse_contact_are_reported(server: RdapServer) -> None:
+    server.set_answer("/rdap/domain/pictures.example", {"objectClassName": "domain"})
+    server.set_answer(f"/rdap/ip/{IP_ADDRESS}", {"objectClassName": "ip network", "entities": []})
+    found = look_up(server, SITE_HOST, IP_ADDRESS)
+    assert found == AbuseLookUpResult((), (NO_CONTACT_NAMED_NOTE,))
+    assert NO_CONTACT_NAMED_NOTE not in look_up(server, "192.168.1.1", "192.168.1.1").notes
+    server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
+    assert look_up(server, SITE_HOST, IP_ADDRESS).notes == ()
 
 
 def test_address_instead_of_a_name_looks_up_no_name(server: RdapServer) -> None:

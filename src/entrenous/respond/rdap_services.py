@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from entrenous.base.environment import Proxy
-from entrenous.base.language import translated
+from entrenous.base.language import translatable, translated
 
 IANA_LISTS_URL: Final = "https://data.iana.org/rdap/"
 NAMES_QUERIED_MAX: Final = 3
 PREFIX_CHARS_MAX: Final = 50
+NO_PUBLIC_ADDRESS_MESSAGE: Final = translatable(
+    "This is no network address of a public site. Such an address looks like 203.0.113.7, or like "
+    "2001:db8::7."
+)
 RdapServices = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
@@ -78,6 +82,11 @@ def is_ip_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_public_address(typed: str) -> bool:
+    """Return whether a text is a numeric address that is reachable from the whole internet."""
+    return is_ip_address(typed) and ipaddress.ip_address(typed).is_global
 
 
 def parse_rdap_services(untrusted_list: bytes) -> RdapServices | None:

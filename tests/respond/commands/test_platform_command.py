@@ -159,6 +159,17 @@ def test_look_up_finds_abuse_addresses_and_says_what_the_registries_see(
 
 
 @pytest.mark.usefixtures("missing_vault")
+@pytest.mark.parametrize("address", ["192.168.1.1", "nonsense", "127.0.0.1", "fe80::1"])
+def test_address_that_is_not_public_is_refused(
+    capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    capsys.readouterr()
+    site = ("https://pictures.example/1", "--look-up", "--yes", "--address", address)
+    assert run(["case", "platform", *site], {}) == 2
+    assert "no network address of a public site" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.usefixtures("missing_vault")
 def test_steps_name_the_command_that_shows_a_platforms_form(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -36,15 +36,14 @@ from entrenous.respond.case_file import find_open_case
 from entrenous.respond.platforms import host_of
 from entrenous.respond.rdap_services import (
     IANA_LISTS_URL,
+    NO_PUBLIC_ADDRESS_MESSAGE,
     describe_what_look_up_reveals,
     is_ip_address,
+    is_public_address,
 )
 
 _NO_WEB_ADDRESS_MESSAGE: Final = translatable(
     "This is no web address. Copy it from the top of the browser."
-)
-_NO_NETWORK_ADDRESS_MESSAGE: Final = translatable(
-    "This is no network address. It looks like 203.0.113.7, or like 2001:db8::7."
 )
 _WEB_HOST_PLATFORM_ID: Final = "generic_host"  # id of the record for any web host
 _PLACEHOLDER_ADDRESS: Final = (
@@ -151,8 +150,8 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
     """Query the registries, or read the pasted answer, which never leaves the device."""
     say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
     address, pasted = typed_text(form, "address"), typed_text(form, "pasted")
-    if address and not is_ip_address(address):
-        return _show_explanation(request, it, translated(_NO_NETWORK_ADDRESS_MESSAGE))
+    if address and not is_public_address(address):
+        return _show_explanation(request, it, translated(NO_PUBLIC_ADDRESS_MESSAGE))
     if not it.host:
         return redirect_to(request, it.back)
 

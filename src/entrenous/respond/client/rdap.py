@@ -39,6 +39,7 @@ from entrenous.respond.rdap_services import (
     IANA_LISTS_URL,
     RdapServices,
     is_ip_address,
+    is_public_address,
     names_to_query,
     parse_rdap_services,
     rdap_server_for_address,
@@ -133,7 +134,7 @@ class RdapClient:
         """
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
-        public = next(filter(_is_public, addresses), "")
+        public = next(filter(is_public_address, addresses), "")
         with enforce_minimum_rate(MinimumRate(_UNREACHABLE_BYTES_MIN)):
             for ask, about in ((self._look_up_registrar, host), (self._look_up_network, public)):
                 try:
@@ -143,8 +144,11 @@ class RdapClient:
         if failed and not contacts:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
-        missing = () if public else (translated(NO_ADDRESS_NOTE),)
-        return AbuseLookUpResult(sort_host_first(contacts), (*notes, *missing))
+        if not contacts and (public or names_to_query(host)):
+            notes.append(translated(NO_CONTACT_NAMED_NOTE))
+        if not public:
+            notes.append(translated(NO_ADDRESS_NOTE))
+        return AbuseLookUpResult(sort_host_first(contacts), tuple(notes))
 
     def _look_up_registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_query(host):
@@ -229,6 +233,10 @@ NO_ADDRESS_NOTE: Final = translatable(
     "The web host was not looked up, because no address of the site is known. If you know one, "
     "add: --address"
 )
+NO_CONTACT_NAMED_NOTE: Final = translatable(
+    "The registries answered, but they name no abuse contact. Look for one at the foot of the "
+    "site's own pages (contact, imprint, removal), or at https://lookup.icann.org."
+)
 NO_SERVER_REASON: Final = "no RDAP server is listed for it"
 
 
@@ -262,13 +270,6 @@ def _redirect_target(url: httpx.URL, location: str, subject: str) -> httpx.URL:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return (url.scheme, url.host, url.port)
-
-
-def _is_public(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_global
-    except ValueError:
-        return False
 
 
 def _may_be_public(host: str) -> bool:

@@ -27,7 +27,12 @@ from entrenous.respond.platforms import (
     platform_by_id,
     shipped_platforms,
 )
-from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_what_look_up_reveals
+from entrenous.respond.rdap_services import (
+    IANA_LISTS_URL,
+    NO_PUBLIC_ADDRESS_MESSAGE,
+    describe_what_look_up_reveals,
+    is_public_address,
+)
 from entrenous.respond.report_steps import (
     GENERIC_SITE_RECORD_ID,
     NO_RECORD_NOTE,
@@ -86,6 +91,8 @@ def platform(
     if platform is None:
         _list_platforms(today, as_json=as_json)
         return
+    if address and not is_public_address(address):
+        raise typer.BadParameter(translated(NO_PUBLIC_ADDRESS_MESSAGE))
     typed, pasted = _read_platform_and_pasted(context, platform, pasted)
     record = find_platform(typed)
     host = host_of(typed)
