@@ -11,7 +11,12 @@ from entrenous.respond.capture.capture_page import RecordingWeb
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.watch.check_sightings import check_due_sightings
 from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX
-from entrenous.respond.watch.polite_web import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
+from entrenous.respond.watch.polite_web import (
+    NotOnTheWeb,
+    PoliteWeb,
+    SiteDidNotAnswer,
+    refuse_private_address,
+)
 from tests.respond.watch.site import (
     PageWatcher,
     PauseClock,
@@ -45,11 +50,24 @@ def fetch(url: str, *, allow_loopback: bool) -> object:
             "[2002:a00:1::]",
             "224.0.0.1",
         ),
+        *("[fec0::1]", "[::c0a8:101]", "[64:ff9b:1::a00:1]", "[::ffff:0:a00:1]"),
+        *("[200::1]", "[3fff::1]", "[4000::1]", "[5f00::1]", "[2001:db8::1]"),
     ],
 )
 def test_address_outside_of_the_public_internet_is_refused(host: str) -> None:
     with pytest.raises(NotOnTheWeb):
         fetch(f"http://{host}:9/x", allow_loopback=False)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("2606:4700:4700::1111", "2a00:1450:4001::1", "3ffe::1", "::ffff:8.8.8.8"),
+        *("64:ff9b::808:808", "2002:808:808::1"),
+    ],
+)
+def test_address_on_the_public_internet_is_allowed(address: str) -> None:
+    refuse_private_address(f"http://[{address}]/", allow_loopback=False)
 
 
 @pytest.mark.threat("site-leads-inside")

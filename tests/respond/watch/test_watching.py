@@ -158,6 +158,14 @@ def test_failing_robots_txt_prevents_the_check(watcher: PageWatcher) -> None:
     assert watcher.site.requested_paths == ["/robots.txt"]
 
 
+def test_retry_after_of_robots_txt_is_honoured(watcher: PageWatcher) -> None:
+    serve_post(watcher)
+    watcher.site.pages["/robots.txt"] = reply(status=503, Retry_After="864000")
+    (one,) = watcher.watch_pages("/post").check_due()
+    wait = one.record.due_at - watcher.owner.clock.now()
+    assert timedelta(days=10) <= wait <= timedelta(days=10) * 9 / 8
+
+
 def test_robots_txt_is_requested_once_in_a_run(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.watch_pages("/post", "/p.jpg").check_due()

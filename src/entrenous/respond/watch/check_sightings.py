@@ -183,8 +183,9 @@ class PageChecker:
             return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ROBOTS)
         except NotOnTheWeb:
             return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.NOT_PUBLIC)
-        except SiteDidNotAnswer:
-            return WatchCheckOutcome(WatchEvent.SILENT, WatchReason.SILENT)
+        except SiteDidNotAnswer as error:  # robots.txt may say for how long to wait
+            wait = parse_retry_after(str(error.facts.get("retry_after", "")), now)
+            return WatchCheckOutcome(WatchEvent.SILENT, WatchReason.SILENT, wait=wait)
         if condition_headers and fetched.answer.status == _NOT_MODIFIED_STATUS:
             return self._check_unchanged_page(record, where)
         meaning = meaning_of_status(fetched.answer.status)

@@ -221,7 +221,10 @@ def _parse_robots_rules(answer: WebAnswer) -> RobotsRules | SiteDidNotAnswer:
     if answer.status in _CLIENT_ERROR_STATUSES and answer.status != _TOO_MANY_REQUESTS_STATUS:
         return EVERYTHING_ALLOWED
     if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS_STATUS:
-        return SiteDidNotAnswer(why="the site did not provide its rules for programs (robots.txt)")
+        return SiteDidNotAnswer(
+            why="the site did not provide its rules for programs (robots.txt)",
+            retry_after=answer.headers.get("retry-after", ""),
+        )
     return NOTHING_ALLOWED if answer.is_encoded else read_robots(answer.body)
 
 
@@ -276,13 +279,16 @@ def _is_private_ip(host: str) -> bool:
 _NAT64_NETWORK: Final = ipaddress.ip_network(
     "64:ff9b::/96"
 )  # RFC 6052; each address in it contains an IPv4 address
+# all public addresses are in it (RFC 4291 section 2.4); is_global also accepts unassigned ones
+_PUBLIC_IPV6_NETWORK: Final = ipaddress.ip_network("2000::/3")
+_IPV6_DOCUMENTATION_NETWORK: Final = ipaddress.ip_network("3fff::/20")  # RFC 9637
 
 
 def is_public_ip(address: str) -> bool:
     """Return whether an IP address is on the public internet.
 
     If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), the IPv4 address decides.
-    Teredo addresses do not count as public.
+    Teredo addresses, and addresses that are not assigned, do not count as public.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
@@ -291,7 +297,9 @@ def is_public_ip(address: str) -> bool:
             ipv4 = ipaddress.IPv4Address(ip.packed[-4:])
         if ipv4 is not None:
             return is_public_ip(str(ipv4))
-        if ip.teredo is not None:
+        if ip.teredo is not None or ip in _IPV6_DOCUMENTATION_NETWORK:
+            return False
+        if ip not in _PUBLIC_IPV6_NETWORK:
             return False
     return ip.is_global and not ip.is_multicast
 
