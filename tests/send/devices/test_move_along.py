@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
+from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
 from entrenous.device.identities import clear_next_relay_lock, next_relay_lock, own_device
 from entrenous.device.lock_errors import RevokedDeviceLocked
@@ -44,6 +44,7 @@ from tests.send.send_device import (
     network_of_three,
 )
 from tests.village.households import add_linked_device, catch_up, prepare_move
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -203,6 +204,26 @@ def test_move_can_be_cancelled(network: Network) -> None:
     assert phone.home[0] == OTHER_RELAY_URL
 
 
+def test_move_cancelled_while_the_new_relay_is_silent_leaves_no_mailbox_there() -> None:
+    network = network_of_three()
+    cleo = network["cleo"]
+    with (
+        cleo.courier.replace_calls(create_lock=error_trick(RelayUnreachable())),
+        pytest.raises(RelayUnreachable),
+    ):
+        move_all_devices(RELAY_URL, None, cleo.device)
+    (prepared,) = prepared_mailboxes(cleo.device)
+    network.disconnect(RELAY_URL)
+    cancel_move(cleo.device)
+    assert prepared_mailboxes(cleo.device) == ()
+    network.reconnect(RELAY_URL)
+    catch_up(cleo)
+    with pytest.raises(NoSuchMailbox):
+        cleo.device.courier.waiting_envelopes(
+            RELAY_URL, prepared.home.mailbox, prepared.home.owner, 0
+        )
+
+
 def test_completed_move_outranks_a_cancellation_on_another_device(network: Network) -> None:
     """The phone completes the move. The laptop cancels the move before it receives the new list."""
     ana, phone = network["ana"], network["phone"]
@@ -255,6 +276,35 @@ def test_mailboxes_prepared_before_a_loss_are_not_used(network: Network) -> None
     catch_up(tablet, ana)
     assert {one.home[0] for one in (ana, tablet)} == {OTHER_RELAY_URL}
     assert known.isdisjoint(one.home[1] for one in (ana, tablet))
+
+
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("old_relay_fails", [False, True])
+def test_lost_device_cannot_delete_a_mailbox_that_another_device_left(
+    network: Network, *, old_relay_fails: bool
+) -> None:
+    """The phone learns of the loss by a letter in the mailbox that it has left."""
+    ana, phone = network["ana"], network["phone"]
+    tablet = add_linked_device(network, ana, "tablet", "tablet")
+    catch_up(phone, ana, tablet, phone, ana, tablet)
+    prepare_move(ana, phone, tablet)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    with phone.courier.replace_calls(post=error_trick(RelayUnreachable())):
+        catch_up(phone)  # the others still write to the mailbox that it leaves
+    clear_next_relay_lock(phone.device)
+    (left,) = former_addresses(phone.device)
+    assert left.home.close is not None
+    revoke_device("tablet", lost=True, sheet=None, device=ana.device)
+    failures = 1 if old_relay_fails else 0
+    with phone.courier.replace_calls(
+        acknowledge=error_trick(RelayUnreachable(), times=failures),
+    ):
+        catch_up(phone)
+    assert len(own_device(phone.device).person.devices) == 2
+    network.clock.advance(hours=2)
+    catch_up(phone)
+    with pytest.raises(WrongToken):
+        tablet.device.courier.close_mailbox(RELAY_URL, left.home.mailbox, left.home.close)
 
 
 def test_list_with_an_unknown_mailbox_is_not_accepted(network: Network) -> None:

@@ -3,7 +3,6 @@ moves.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -241,13 +240,16 @@ def delete_prepared_mailboxes_except(kept: PreparedMailbox | None, device: Devic
     Call this function in a transaction.
     """
     for one in prepared_mailboxes(device):
-        home = one.home
-        if kept is None or home.mailbox != kept.home.mailbox:
-            until = now_in_whole_seconds(device) + _PREPARED_MAILBOX_IDLE_PERIOD
-            schedule_mailbox_deletion(
-                MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
-            )
-        PREPARED_MAILBOX_TABLE.drop(home.relay_url, device.vault)
+        if kept is None or one.home.mailbox != kept.home.mailbox:
+            _schedule_prepared_mailbox_deletion(one, device)
+        PREPARED_MAILBOX_TABLE.drop(one.home.relay_url, device.vault)
+
+
+def _schedule_prepared_mailbox_deletion(one: PreparedMailbox, device: Device) -> None:
+    home, until = one.home, now_in_whole_seconds(device) + _PREPARED_MAILBOX_IDLE_PERIOD
+    schedule_mailbox_deletion(
+        MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
+    )
 
 
 def mailbox_deletions_for(
@@ -359,8 +361,7 @@ def _generate_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailb
 
 
 def _delete_unannounced_mailbox(new: PreparedMailbox, device: Device) -> None:
-    """Forget an empty mailbox that only our own devices know of; delete it if its relay answers."""
-    home = new.home
-    with suppress(EntrenousError):
-        device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
-    PREPARED_MAILBOX_TABLE.drop(home.relay_url, device.vault)
+    """Forget an empty mailbox that only our own devices know of, and schedule its deletion."""
+    with device.vault.transaction():
+        _schedule_prepared_mailbox_deletion(new, device)
+        PREPARED_MAILBOX_TABLE.drop(new.home.relay_url, device.vault)

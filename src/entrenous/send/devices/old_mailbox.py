@@ -120,6 +120,11 @@ def replace_old_mailbox_close_tokens(device: Device) -> None:
         )
 
 
+def _as_stored_now(old: FormerAddress, device: Device) -> FormerAddress:
+    """Return the record of an old mailbox again: a letter that was fetched may have changed it."""
+    return FORMER_ADDRESS_TABLE.load(old.home.mailbox.hex(), device.vault) or old
+
+
 def _send_old_mailbox_close_token(old: FormerAddress, device: Device) -> FormerAddress:
     """Tell the relay the mailbox's new close token, if there is one.
 
@@ -143,7 +148,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
     Raises:
         RelayUnreachable, NoSuchMailbox, WrongToken.
     """
-    old = _send_old_mailbox_close_token(old, device)
+    old = _send_old_mailbox_close_token(_as_stored_now(old, device), device)
     if device.vault.get(OWN_RECORDS, LOCK_TO_MOVE_RECORD) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()
@@ -172,6 +177,7 @@ def handle_failed_old_mailbox_fetch(
     keep trying: the relay may temporarily use another database.
     """
     key, now = old.home.mailbox.hex(), now_in_whole_seconds(device)
+    old = _as_stored_now(old, device)
     if (
         isinstance(why, WrongToken)
         or time_certainly_passed(device) >= old.until + _GIVE_UP_ON_OLD_RELAY_AFTER
