@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from entrenous.base.errors import RelayUnreachable
+from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
+from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.hpke import xwing_private_key_from_seed, xwing_public_key
 from entrenous.crypto.identity_keys import (
@@ -72,6 +74,7 @@ from entrenous.wire.relay_nouns import Envelope
 from tests.send.send_device import RELAY_URL, Network, Person
 from tests.send.signed_lists import identity_of
 from tests.village.households import add_blank_device, link_devices
+from tests.village.malicious_relay import HonestCall, error_trick
 
 Message = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 
@@ -163,6 +166,36 @@ def test_link_code_expires_after_ten_minutes(network: Network, ana: Person, phon
     network.clock.advance(seconds=1)
     fetch_messages(ana.device)
     assert not list(ana.device.vault.items(MAILBOX_TO_DELETE))
+
+
+@pytest.mark.parametrize(
+    ("side", "failing_call"),
+    [("ana", "register_token"), ("phone", "register_token"), ("phone", "post")],
+)
+def test_failed_start_of_linking_leaves_no_mailbox(
+    network: Network, ana: Person, phone: Person, side: str, failing_call: str
+) -> None:
+    created = list[tuple[str, MailboxId, Secret]]()
+
+    def create_mailbox(
+        honest: HonestCall, url: str, mailbox: MailboxId, owner: Secret, *close: Any
+    ) -> None:
+        created.append((url, mailbox, owner))
+        honest(url, mailbox, owner, *close)
+
+    code = start_on_old_device(None, ana.device).code
+    start = {
+        "ana": partial(start_on_old_device, None, ana.device),
+        "phone": partial(start_on_new_device, code, None, phone.device),
+    }[side]
+    tricks = {"create_mailbox": create_mailbox, failing_call: error_trick(RelayUnreachable())}
+    with network[side].courier.replace_calls(**tricks), pytest.raises(RelayUnreachable):
+        start()
+    network.clock.advance(minutes=11)
+    fetch_messages(ana.device)
+    (mailbox,) = created
+    with pytest.raises(NoSuchMailbox):
+        ana.device.courier.waiting_envelopes(*mailbox, 0)
 
 
 @pytest.mark.threat("linking-phish")

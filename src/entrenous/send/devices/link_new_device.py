@@ -1,5 +1,6 @@
 """The new device's side of linking."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from entrenous.base.errors import EntrenousError, Malformed, Unproven
@@ -136,10 +137,14 @@ def start_on_new_device(
         close=close,
         name=name,
     )
-    box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
     promise = link_commitment(x25519_public_key(private), write_offer(offer))
-    asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
-    post_link_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
+    try:
+        box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
+        asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
+        post_link_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
+    except BaseException:
+        _delete_mailbox(code.relay_url, offer.mailbox, owner, device)
+        raise
     return NewDeviceLinkInProgress(
         LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise
     )
@@ -195,10 +200,16 @@ def end_on_new_device(new: NewDeviceLinkInProgress, device: Device) -> None:
         return
     code, until = new.code, new.box.until
     post_link_stop(code.relay_url, code.mailbox, code.token, new.promise, until, device)
-    try:
-        device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
-    except EntrenousError:
-        return  # the mailbox stays, and accepts nothing after ten minutes
+    _delete_mailbox(code.relay_url, new.box.mailbox, new.box.owner, device)
+
+
+def _delete_mailbox(relay_url: str, mailbox: MailboxId, owner: Secret, device: Device) -> None:
+    """Delete this device's new mailbox if the relay answers.
+
+    Otherwise the mailbox stays, and accepts nothing after ten minutes.
+    """
+    with suppress(EntrenousError):
+        device.courier.close_mailbox(relay_url, mailbox, owner)
 
 
 def _process_next_message(new: NewDeviceLinkInProgress, device: Device) -> NewDeviceLinkInProgress:

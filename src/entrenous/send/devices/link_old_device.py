@@ -1,11 +1,11 @@
 """The old device's side of linking."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from entrenous.base.errors import EntrenousError, Malformed, Unproven
 from entrenous.base.identifiers import ID_BYTES, MailboxId
-from entrenous.base.limits import DEVICES_MAX, TOKEN_BYTES
+from entrenous.base.limits import DEVICES_MAX, LINKING_MINUTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
 from entrenous.crypto.hpke import (
@@ -18,6 +18,7 @@ from entrenous.crypto.short_auth_string import ShortAuthString, short_auth_strin
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed_unlock
 from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.device_lists import find_master_key
 from entrenous.send.devices.link_nouns import (
     LinkAnswer,
@@ -139,8 +140,10 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         MailboxId(device.random_source.token(ID_BYTES)),
         Secret(device.random_source.token(TOKEN_BYTES)),
     )
+    # scheduled first, so that an interruption leaves no mailbox behind
+    until = now_in_whole_seconds(device) + timedelta(minutes=LINKING_MINUTES_MAX)
+    schedule_mailbox_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, until), device)
     box = create_link_mailbox(me.home.relay_url, mailbox, owner, None, device)
-    schedule_mailbox_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, box.until), device)
     return OldDeviceLinkInProgress(
         state=LinkState.OFFERED,
         box=box,
