@@ -82,7 +82,8 @@ TARGETS: Final = (
     Target(
         "second-capture",
         property_check(
-            content_hashes_by_address, lambda found: all(len(one) == 32 for one in found.values())
+            content_hashes_by_address,
+            lambda found: all(len(one) == 32 for hashes in found.values() for one in hashes),
         ),
         lambda: [
             _wacz_bytes(_warc_bytes()),

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from hypothesis import given
@@ -99,12 +100,57 @@ def wacz_file(warc: bytes) -> bytes:
     return file.getvalue()
 
 
-def warc_record(content: bytes, encoding: str = "identity") -> bytes:
+def warc_record(
+    content: bytes, encoding: str = "identity", url: str = "http://a.example/"
+) -> bytes:
     http = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\n\r\n" % encoding.encode() + content
-    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\n"
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: %s\r\n" % url.encode()
     head += b"WARC-Date: 2026-11-30T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
     head += b"Content-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n"
     return head % len(http) + http + b"\r\n\r\n"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("contents", [["one"], ["one", "two"], ["two", "one"]])
+def test_every_answer_of_an_address_is_compared(
+    owner: CaseOwner, site: Site, contents: list[str]
+) -> None:
+    name, _ = open_captured_case(owner, site)
+    records = [
+        warc_record(PAGE_TEMPLATE.format(content).encode(), url=f"{site.url}/post")
+        for content in contents
+    ]
+    theirs = wacz_file(b"".join(records))
+    item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
+    assert item.level is EvidenceLevel.A3
+    assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("token", ["first", "second"])
+def test_every_answer_of_an_address_in_the_own_capture_is_compared(
+    owner: CaseOwner, site: Site, token: str
+) -> None:
+    page = '<html>{}<img src="/post"></html>'  # so the capture requests it twice
+
+    def answer_twice(request: BaseHTTPRequestHandler) -> None:
+        times = site.requested_paths.count("/post")
+        reply(page.format("first" if times == 1 else "second"))(request)
+
+    site.pages["/post"] = answer_twice
+    name, _ = open_captured_case(owner, site)
+    theirs = wacz_file(warc_record(page.format(token).encode(), url=f"{site.url}/post"))
+    item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
+    assert item.level is EvidenceLevel.A3
+
+
+def test_folders_are_not_counted_as_warc_files() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        for number in range(20):
+            made.writestr(f"archive/{number}/", b"")
+        made.writestr("archive/data.warc", warc_record(b"words"))
+    assert list(content_hashes_by_address(file.getvalue())) == ["http://a.example/"]
 
 
 @pytest.mark.parametrize("record_count", [1, 300])

@@ -8,6 +8,7 @@ file: which content it has for which address.
 import io
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -76,23 +77,26 @@ def _level_and_description(who: str, shared: int, number: int) -> tuple[Evidence
 
 
 def _count_addresses_with_same_content(
-    case: Case, item: EvidenceItem, theirs: Mapping[str, bytes], device: Device
+    case: Case, item: EvidenceItem, theirs: Mapping[str, set[bytes]], device: Device
 ) -> int:
     """Return how many addresses have the same content in an item and in the other capture."""
     ours = content_hashes_by_address(read_evidence(case.name, item.number, _READ_PURPOSE, device))
-    return sum(theirs.get(url) == digest for url, digest in ours.items())
+    return sum(not hashes.isdisjoint(theirs.get(url, ())) for url, hashes in ours.items())
 
 
-def content_hashes_by_address(untrusted_wacz: bytes) -> Mapping[str, bytes]:
-    """Return the SHA-256 of each address's unpacked content, only for answers with status 200 and a
-    body.
+def content_hashes_by_address(untrusted_wacz: bytes) -> Mapping[str, set[bytes]]:
+    """Return the SHA-256 of each unpacked content of each address, only for answers with status 200
+    and a body. An address may have been requested several times.
 
     Raises NotAWebArchive.
     """
+    hashes = defaultdict[str, set[bytes]](set)
     try:
-        return dict(_content_hashes(untrusted_wacz))
+        for url, digest in _content_hashes(untrusted_wacz):
+            hashes[url].add(digest)
     except _PARSE_ERRORS:
         raise NotAWebArchive from None
+    return hashes
 
 
 def _content_hashes(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
@@ -118,7 +122,8 @@ def _content_hashes(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
 def _warc_files(untrusted_wacz: bytes) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(untrusted_wacz)) as container:
         names = [name for name in container.namelist() if name.startswith("archive/")]
-        for name in names[:_WARCS_MAX]:
+        files = [name for name in names if not name.endswith("/")]
+        for name in files[:_WARCS_MAX]:
             with container.open(name) as file:
                 data = file.read(UNPACKED_BYTES_MAX + 1)
             if len(data) > UNPACKED_BYTES_MAX:
