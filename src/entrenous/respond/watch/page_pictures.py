@@ -9,9 +9,13 @@ from urllib.parse import urljoin, urlsplit
 PAGE_PICTURES_MAX: Final = 16
 SEARCHED_PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 _URL_CHARS_MAX: Final = 4096  # longer addresses are skipped
-# Excluding "<" inside keeps the time linear for a page with a million unclosed tags.
+# Quotes may enclose "<" and ">". If a quote is not closed, the tag ends at the first ">". Excluding
+# "<" outside of quotes keeps the time linear for a page with a million unclosed tags: no place of
+# the page is inside the quotes of more than two of them.
 _TAG_PATTERN: Final = re.compile(
-    r"<(base|img|link|meta|source|video)\b([^<>]{1,8192})>", re.IGNORECASE
+    r"""<(base|img|link|meta|source|video)\b"""
+    r"""((?:[^<>"']++|"[^"]*+"|'[^']*+')++|[^<>]{1,8192})>""",
+    re.IGNORECASE,
 )
 _ATTRIBUTE_PATTERN: Final = re.compile(
     r"""(?<![A-Za-z:-])([A-Za-z][A-Za-z:-]{0,40})\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)"""
@@ -21,7 +25,12 @@ _CHARSET_SEARCH_BYTES: Final = 1024  # browsers look for the character set in th
 _SHARING_PROPERTIES: Final = frozenset(
     {"og:image", "og:image:url", "og:image:secure_url", "twitter:image"}
 )
-_SOURCE_ATTRIBUTES: Final = ("src", "data-src", "data-original", "poster")
+_SOURCE_ATTRIBUTES: Final = {
+    "img": ("src", "data-src", "data-original"),
+    "video": ("poster",),  # its "src" is a clip
+}
+# The address and what follows up to the next comma; an address that ends with a comma stands alone.
+_SRCSET_PATTERN: Final = re.compile(r"([^\s,]\S*+)(?:(?<=,)|[^,]*+)")
 
 
 def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
@@ -85,16 +94,15 @@ def _declared_picture_urls(tags: HtmlTags) -> Iterator[str]:
 
 def _shown_picture_urls(tags: HtmlTags) -> Iterator[str]:
     for name, attributes in tags:
-        if name in {"img", "video"}:
-            yield from (attributes[key] for key in _SOURCE_ATTRIBUTES if key in attributes)
+        keys = _SOURCE_ATTRIBUTES.get(name, ())
+        yield from (attributes[key] for key in keys if key in attributes)
         if name in {"img", "source"}:
             yield _last_url_in_srcset(attributes.get("srcset", ""))
 
 
 def _last_url_in_srcset(srcset: str) -> str:
-    """Return the last address of a srcset, which is usually the largest."""
-    last = srcset.rpartition(", ")[2].split()
-    return last[0] if last else ""
+    """Return the last address of a srcset, which usually leads to the largest picture."""
+    return "".join(_SRCSET_PATTERN.findall(srcset)[-1:]).rstrip(",")
 
 
 def _absolute_url(reference: str, base: str) -> str:
