@@ -58,7 +58,8 @@ def help_lines_for(*places: str, need: HelpNeed = HelpNeed()) -> list[HelpLine]:
 
 def test_european_line_is_shown_in_portugal_and_not_in_spain() -> None:
     named = {
-        place: find_help_lines((Place(place),), HelpNeed(under_18=True)) for place in ("ES", "PT")
+        place: find_help_lines((Place(place),), HelpNeed(under_18=True))
+        for place in ("ES", "ES-CT", "PT")
     }
     assert [
         place for place, lines in named.items() if any(line.id == "eu-116006" for line in lines)

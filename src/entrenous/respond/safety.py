@@ -32,7 +32,7 @@ STOPPED_NOTE: Final = translatable(
     "helps: entrenous help"
 )
 GO_ON_QUESTION: Final = translatable("Go on with the case now? (yes, stop)")
-COUNTRY_QUESTION: Final = translatable("Which country do you live in? (skip)")
+COUNTRY_QUESTION: Final = translatable("Which country do you live in? (skip, stop)")
 YES_NO_CHOICES: Final = translatable("(yes, no, unsure, skip, stop)")
 YES_NO_UNSURE_CHOICES: Final = translatable("(yes, no, unsure, stop)")
 NOT_UNDERSTOOD_NOTE: Final = translatable(

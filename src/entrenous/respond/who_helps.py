@@ -191,7 +191,8 @@ def _need_rank(kind: HelpKind, need: HelpNeed) -> int:
 
 
 def _serves_places(line: HelpLine, places: tuple[Place, ...]) -> bool:
-    return _serves_any_of(line.place, tuple(place for place in places if place not in line.not_in))
+    served = tuple(place for place in places if place.partition("-")[0] not in line.not_in)
+    return _serves_any_of(line.place, served)
 
 
 def _serves_any_of(where: Place, places: tuple[Place, ...]) -> bool:

@@ -93,6 +93,27 @@ def test_unsafe_person_sees_help_of_the_place_first(
     assert err.index("call 112") < err.index("Go on with the case now?")
 
 
+def test_question_about_the_country_is_repeated_skipped_or_stopped(
+    run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    question, advice = "Which country do you live in?", "You are not safe right now:"
+    _, _, err = run_at_terminal("case", "open", answers=["no", "Germny", "Germany", "stop"])
+    assert "Did you mean Germany (DE)?" in err
+    assert err.count(question) == 2
+    assert "In danger (Germany): call 112 (police: 110)" in err
+    _, _, err = run_at_terminal("case", "open", answers=["no", "skip", "y es", "yes", "stop"])
+    assert "is not a place" not in err
+    assert err.count("Go on with the case now?") == 2
+    assert "Might somebody watch" in err
+    _, _, err = run_at_terminal("case", "open", answers=["no", "stop"])
+    assert "Nothing was requested or stored" in err
+    assert advice not in err
+    _, _, err = run_at_terminal("case", "open", answers=["no", "x", "y", "z", "stop"])
+    assert err.count(question) == 3
+    assert advice in err
+
+
 def test_unsure_whether_under_18_names_help_and_stores_nothing(
     run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from entrenous.cli import run
 from entrenous.terminal.session import EXIT_USAGE_ERROR, EXIT_YES
@@ -109,6 +110,26 @@ def test_leak_is_traced_disclosed_and_checked(
         (out / "report.json").read_bytes().replace(b'"caro"', b'"ann"')
     )
     assert run_command("verdict", "check", leak_folder / "bad.json", *files) == 7
+
+
+def test_check_says_of_identical_copies_whether_the_finding_names_them(
+    leak_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both marked copies of this plain picture are identical files."""
+    plain, copies = leak_folder / "plain.webp", leak_folder / "plain"
+    Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
+    people = ("--to", "ben", "--to", "caro")
+    assert run_command("mark", plain, *people, "--out", copies) == EXIT_YES
+    copy = next(copies.glob("*-1.webp"))
+    run_command("trace", copy)
+    report = leak_folder / "plain.json"
+    assert run_command("verdict", "disclose", 1, "--leak", copy, "--out", report) == EXIT_YES
+    capsys.readouterr()
+    files = ("--leak", copy, "--original", plain, "--copy", copy)
+    assert run_command("verdict", "check", report, *files) == EXIT_YES
+    output = capsys.readouterr().out
+    assert "the same file as each of these copies in the report: ben, caro" in output
+    assert "The finding does not name this copy" in output
 
 
 def test_missing_or_damaged_original_is_not_blamed_on_the_relay(

@@ -146,19 +146,26 @@ def _ask_again_if_unclear(read: Callable[[str], AnswerT], question: str) -> Answ
 
 
 def _ask_place() -> tuple[Place, ...]:
-    typed = _ask_at_terminal(translated(COUNTRY_QUESTION)).strip()
-    try:
-        return (
-            (parse_place(typed),) if typed and read_yes_or_no(typed) is not NonAnswer.STOP else ()
-        )
-    except UnknownPlace as unknown:
-        hint(join_wrapped_lines(str(unknown)))
-        return ()
+    """Ask for the country, and repeat the question a few times if it is not known; raises
+    typer.Exit on "stop".
+    """
+    for _ in range(1 + _QUESTION_REPEATS_MAX):
+        typed = _ask_at_terminal(translated(COUNTRY_QUESTION))
+        reply = read_yes_or_no(typed)  # "no" is also the code of Norway
+        _exit_if_stopped(reply is NonAnswer.STOP)
+        if reply in {NonAnswer.SKIP, NonAnswer.UNSURE}:
+            break
+        try:
+            return (parse_place(typed),)
+        except UnknownPlace as unknown:
+            hint(join_wrapped_lines(str(unknown)))
+    return ()
 
 
 def _ask_to_go_on(*, ask: bool) -> None:
     if ask:
-        _exit_if_stopped(read_yes_or_no(_ask_at_terminal(translated(GO_ON_QUESTION))) is not True)
+        reply = _ask_again_if_unclear(read_yes_or_no, translated(GO_ON_QUESTION))
+        _exit_if_stopped(reply is not True)
 
 
 def _ask_at_terminal(question: str) -> str:

@@ -221,13 +221,13 @@ def _print_copy_check(checked: CheckedReport) -> None:
                 "The copy you gave is the same file as each of these copies in the report: {whose}."
             ).format(whose=whose)
         )
-        return
-    print_line(
-        translated("The copy you gave is the one that the report lists for {whose}.").format(
-            whose=whose
+    else:
+        print_line(
+            translated("The copy you gave is the one that the report lists for {whose}.").format(
+                whose=whose
+            )
         )
-    )
-    if checked.copy_of[0] in checked.report.named:
+    if any(label in checked.report.named for label in checked.copy_of):
         print_line("  " + translated("The finding names this copy."))
     else:
         print_line(
