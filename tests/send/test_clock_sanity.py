@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from entrenous.base.errors import NoSuchBlob, NoSuchEnvelope
 from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.secret import Secret
+from entrenous.send.commands.message_list import messages_as_json
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
@@ -17,9 +19,11 @@ from entrenous.send.letter.write import addressees, seal_and_queue_letter
 from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.message.states import ImplausibleClock, InboxState, MessageNotAtRelay
-from entrenous.send.open import open_message
+from entrenous.send.open import open_message, stored_file, stored_frame
 from entrenous.send.people.keep_contacts import contact_named
-from tests.send.send_device import SMALL_PICTURE, Network
+from entrenous.send.timeline import timeline_page
+from tests.send.send_device import SMALL_PICTURE, Network, Person
+from tests.send.send_text import send_text
 from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
@@ -62,6 +66,34 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Network)
     fetch_messages(ben.device)
     (ended,) = received_messages(ben.device)
     assert (ended.state, ended.key, ended.kept) == (InboxState.EXPIRED, None, ())
+
+
+def test_a_message_expired_only_by_a_doubtful_clock_is_not_shown(friends: Network) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    name = send_text(ana, "ben", text="private words").name
+    fetch_messages(ben.device)
+    open_message(name, ben.device)
+    right = friends.clock.moment
+    assert _listed_texts(ana, ben) == ["private words", "private words"]
+    friends.clock.advance(days=40)
+    fetch_messages(ben.device)
+    assert received_messages(ben.device)[0].text == "private words"  # nothing is deleted yet
+    assert _listed_texts(ana, ben) == [None, None]
+    assert not timeline_page(ana.id, ben.device, 0, 9).entries[0].can_show
+    for read_stored in (stored_frame, partial(stored_file, number=1)):
+        with pytest.raises(ImplausibleClock, match="Check the date"):
+            read_stored(name, device=ben.device)
+    friends.clock.moment = right
+    fetch_messages(ben.device)
+    assert _listed_texts(ana, ben) == ["private words", "private words"]
+    assert stored_frame(name, ben.device).text == "private words"
+
+
+def _listed_texts(ana: Person, ben: Person) -> list[object]:
+    """Return the text of Ben's only message from Ana in their conversation and in the inbox."""
+    (entry,) = timeline_page(ana.id, ben.device, 0, 9).entries
+    (listed,) = messages_as_json(received_messages(ben.device), ben.device)
+    return [entry.text, listed["text"]]
 
 
 def test_messages_expire_after_a_clock_that_was_ahead_from_the_start_is_set_back(

@@ -107,6 +107,29 @@ def test_an_opened_message_expires_without_its_relay(friends: Network, ben: Pers
     assert newest_message(ben).state is InboxState.EXPIRED
 
 
+def test_a_fetch_deletes_an_expired_message_that_nobody_lists(
+    friends: Network, ben: Person
+) -> None:
+    opened = newest_message(ben)
+    friends.clock.advance(days=2)
+    fetch_messages(ben.device)
+    kept = INBOX_TABLE.load(*inbox_key_and_vault(opened, ben))
+    assert kept is not None
+    assert (kept.state, kept.key, kept.text) == (InboxState.EXPIRED, None, None)
+    assert not set(opened.kept) & set(ben.vault._files)
+
+
+def test_an_unreachable_relay_does_not_prevent_deletion_after_expiry(
+    friends: Network, ben: Person
+) -> None:
+    opened = newest_message(ben)
+    friends.clock.advance(days=2)
+    friends.disconnect(RELAY_URL)
+    with pytest.raises(RelayUnreachable):
+        fetch_messages(ben.device)
+    assert not set(opened.kept) & set(ben.vault._files)
+
+
 def test_messages_are_listed_oldest_first_and_found_by_name(friends: Network, ben: Person) -> None:
     friends.clock.advance(hours=1)
     second = friends["ana"].send(SMALL_PICTURE, ben).name
@@ -188,15 +211,16 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Network) ->
         ):
             ben.open_newest()
         assert newest_message(ben).state is InboxState.WAITING
-    INBOX_TABLE.store(replace(newest_message(ben), expires_at=None), *inbox_key_and_vault(ben))
+    waiting = newest_message(ben)
+    INBOX_TABLE.store(replace(waiting, expires_at=None), *inbox_key_and_vault(waiting, ben))
     friends.clock.advance(days=31)
     with ben.courier.replace_calls(open_share=lost), pytest.raises(Expired):
         open_message(newest_message(ben).name, ben.device)
     assert newest_message(ben).state is InboxState.EXPIRED
 
 
-def inbox_key_and_vault(person: Person) -> tuple[str, Vault]:
-    return inbox_key(newest_message(person).sender, newest_message(person).id), person.device.vault
+def inbox_key_and_vault(received: ReceivedMessage, person: Person) -> tuple[str, Vault]:
+    return inbox_key(received.sender, received.id), person.device.vault
 
 
 def test_a_message_lost_by_its_relay_opens_once_posted_again(

@@ -26,6 +26,7 @@ from entrenous.send.devices.old_mailbox import (
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import queue_sync_letters
 from entrenous.send.flush import flush_outbox
+from entrenous.send.inbox import expire_messages
 from entrenous.send.letter.arrivals import (
     LETTER_AWAITING_DEVICE_LIST_TABLE,
     apply_letter,
@@ -76,6 +77,7 @@ def fetch_messages(device: Device) -> FetchResult:
     me = own_device(device)
     refuse_unconfirmed_unlock(device)
     record_clock(device)
+    expire_messages(device)  # also if no relay answers, and if nobody ever lists the messages
     finish_set_up(device)
     queue_sync_letters(device)
     problems = list[EntrenousError]()

@@ -1,7 +1,7 @@
 """The inbox: received messages, their expiry and removal, and the names of messages."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import (
     INBOX_NAME,
     OWN_RECORDS,
+    OwnRecord,
     inbox_key,
 )
 from entrenous.send.clock_sanity import time_certainly_passed
@@ -50,6 +51,28 @@ def received_messages(device: Device) -> tuple[ReceivedMessage, ...]:
         _with_expiry_applied(now, one, device) for one in tuple(INBOX_TABLE.all(device.vault))
     ]
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ExpiryCheck:
+    """The hour of the latest :func:`expire_messages`."""
+
+    hour: datetime
+
+
+_EXPIRY_CHECK_RECORD: Final = OwnRecord("expiry-check", _ExpiryCheck)
+
+
+def expire_messages(device: Device) -> None:
+    """Mark the messages whose expiry has certainly passed as expired, which deletes their keys,
+    files and text.
+
+    This reads every message, so it is done once an hour: messages expire at a whole hour.
+    """
+    check = _ExpiryCheck(time_certainly_passed(device).replace(minute=0, second=0, microsecond=0))
+    if _EXPIRY_CHECK_RECORD.load(device.vault) != check:
+        received_messages(device)
+        _EXPIRY_CHECK_RECORD.store(check, device.vault)
 
 
 def received_message_by_key(key: str, device: Device) -> ReceivedMessage | None:
@@ -142,6 +165,13 @@ def inbox_message_names(device: Device) -> frozenset[MessageName]:
 def has_expired(received: ReceivedMessage, device: Device) -> bool:
     """Return whether a message has expired by this device's clock, which may be wrong."""
     return _has_expired_by(device.clock.now(), received)
+
+
+def text_to_show(received: ReceivedMessage, device: Device) -> str | None:
+    """Return the text of a message; None if it has none here, or if the message has expired, even
+    if only by a clock that may be wrong.
+    """
+    return None if has_expired(received, device) else received.text
 
 
 def _has_expired_by(now: datetime, received: ReceivedMessage) -> bool:

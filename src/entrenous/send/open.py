@@ -118,8 +118,8 @@ def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callba
     if export:
         _require_export_allowed(received)
     # The relay decides about a message whose key is not here.
-    if received.key is not None and has_expired(received, device):
-        raise ImplausibleClock(name=name, when=moment_or_earlier_day(received.expires_at))
+    if received.key is not None:
+        _refuse_expired_by_doubtful_clock(received, device)
     unlocked = _unlock_message(received, device, watch, ready)
     if received.opens is None and received.key is None:
         _keep_opened_files(unlocked, device)
@@ -150,6 +150,7 @@ def stored_frame(name: str, device: Device) -> MessageFrame:
 
     Raises:
         UnknownMessage: it is not kept here.
+        ImplausibleClock: it has expired, but only by a clock that may be wrong.
     """
     return _unlocked_from_vault(name, device).frame
 
@@ -159,6 +160,7 @@ def stored_file(name: str, number: int, device: Device) -> ContentFile:
 
     Raises:
         UnknownMessage: it is not kept here.
+        ImplausibleClock: it has expired, but only by a clock that may be wrong.
         UnsafeToShow: it is not a picture, clip or sound as Entrenous writes them.
     """
     kept, buffer = _unlocked_from_vault(name, device), io.BytesIO()
@@ -175,8 +177,18 @@ def _unlocked_from_vault(name: str, device: Device) -> _UnlockedMessage:
     received = find_received_message(name, device)
     if received.key is None or not received.kept:
         raise UnknownMessage(name=name)
+    _refuse_expired_by_doubtful_clock(received, device)
     frame = _read_frame(received.kept[0], received.key, device)
     return _UnlockedMessage(received, received.kept, received.key, frame)
+
+
+def _refuse_expired_by_doubtful_clock(received: ReceivedMessage, device: Device) -> None:
+    """Raise ImplausibleClock if the message has expired. By a plausible clock, it would have been
+    marked as expired when it was found.
+    """
+    if has_expired(received, device):
+        when = moment_or_earlier_day(received.expires_at)
+        raise ImplausibleClock(name=received.name, when=when)
 
 
 def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH) -> None:

@@ -14,7 +14,12 @@ from entrenous.device.sent_messages import SendState, UnknownMessage
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.conversations import other_recipients
-from entrenous.send.inbox import name_of_message, received_message_by_key
+from entrenous.send.inbox import (
+    has_expired,
+    name_of_message,
+    received_message_by_key,
+    text_to_show,
+)
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.message_index import (
@@ -44,8 +49,8 @@ class TimelineEntry:
     """One message between two people. ``person`` is the other one.
 
     ``state`` is in words. ``text`` of a received message is known once the message was opened,
-    unless its openings are limited. ``reply`` is the name of the answered message, and
-    ``reactions`` pairs each reaction (an emoji) with the names
+    unless its openings are limited, until the message expires. ``reply`` is the name of the
+    answered message, and ``reactions`` pairs each reaction (an emoji) with the names
     of those who reacted with it. ``also`` are the names of further people who have a copy;
     "somebody" stands for unknown people. ``marked`` says whether any file of this person's copy, or
     of ours if the message was received, has a mark; ``waits_to_leave``, whether a copy for this
@@ -166,12 +171,16 @@ def _received_entry(
         name=received.name,
         place=place,
         state=translated(received.state.value),
-        text=received.text,
+        text=text_to_show(received, device),
         files=_file_count(received),
         expires_at=received.expires_at,
         opens=received.opens,
         waiting=received.state is InboxState.WAITING,
-        can_show=received.state is InboxState.OPENED and received.key is not None,
+        can_show=(
+            received.state is InboxState.OPENED
+            and received.key is not None
+            and not has_expired(received, device)
+        ),
         marked=received.manifest is not None and any(received.manifest.marks),
         reply=None if received.reply is None else name_of_message(received.reply, device),
         reactions=_reactions_with_names(received.sender, received.id, names, device),

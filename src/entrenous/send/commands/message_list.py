@@ -21,7 +21,7 @@ from entrenous.device.identities import (
     own_device,
 )
 from entrenous.send.conversations import STRANGER_LABEL, other_recipients, other_recipients_in_words
-from entrenous.send.inbox import ENDED_STATES, name_of_message
+from entrenous.send.inbox import ENDED_STATES, name_of_message, text_to_show
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.people.circle_members import person_ids_named
@@ -183,7 +183,7 @@ def _message_json(
         "expires_at": None if message.expires_at is None else rfc3339_utc(message.expires_at),
         "opens": message.opens,
         "also": names.other_recipients(message),
-        "text": message.text,
+        "text": text_to_show(message, device),
         "reply": None if message.reply is None else name_of_message(message.reply, device),
         "reactions": reactions,
     }
