@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.picture import DecoderDidNotStart, Picture
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
-from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
+from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event, reopen_case
 from entrenous.respond.custody import custody_chain, verify_chain
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
@@ -279,6 +279,33 @@ def test_closed_case_is_not_checked(watcher: PageWatcher) -> None:
     record = load_watched(watcher.case, 1, watcher.owner.device)
     assert record is not None
     assert record.due_at == watcher.owner.clock.now() + CHECK_INTERVAL
+
+
+@pytest.mark.parametrize(("days", "status"), [(2, 200), (400, 200), (400, 503)])
+def test_check_is_due_at_once_after_the_clock_was_ahead(
+    watcher: PageWatcher, days: int, status: int
+) -> None:
+    watcher.site.pages["/post"] = reply(POST_HTML, status=status)
+    assert len(watcher.watch_pages("/post").check_due(days=days)) == 1
+    (one,) = watcher.check_due(days=-days, hours=6)
+    assert one.record.due_at - watcher.owner.clock.now() <= CHECK_INTERVAL * 9 / 8
+    assert watcher.check_due(minutes=1) == []
+
+
+@pytest.mark.parametrize("end", ["switched on", "closed"])
+def test_sighting_that_was_not_checked_while_the_clock_was_ahead_is_due_at_once(
+    watcher: PageWatcher, end: str
+) -> None:
+    serve_post(watcher)
+    device = watcher.owner.device
+    if end == "switched on":
+        watcher.owner.clock.advance(days=400)
+        watcher.watch_pages("/post")
+    else:
+        close_case(watcher.watch_pages("/post").case, device)
+        assert watcher.check_due(days=400) == []
+        reopen_case(watcher.case, device)
+    assert len(watcher.check_due(days=-400)) == 1
 
 
 @pytest.mark.threat("under-eighteen")

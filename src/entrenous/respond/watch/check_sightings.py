@@ -35,6 +35,7 @@ from entrenous.respond.watch.polite_web import (
 )
 from entrenous.respond.watch.records import (
     WatchingNotAgreed,
+    correct_times_in_future,
     due_sightings,
     forget_watching,
     has_agreed_to_watching,
@@ -87,6 +88,7 @@ def check_due_sightings(
     Raises WatchingNotAgreed before the first request.
     """
     now, left = device.clock.now(), CHECKS_PER_RUN_MAX
+    correct_times_in_future(now, device)
     for record in due_sightings(now, device, name):
         if left == 0:
             return

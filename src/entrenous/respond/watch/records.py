@@ -8,8 +8,8 @@ contacted again.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -62,6 +62,8 @@ class HostPostponement:
 
 HOST_POSTPONEMENT_TABLE: Final = Table("watch-host", HostPostponement)  # key: host and port
 AGREEMENT_TABLE: Final = Table("watch-agreed", WatchingAgreement)  # the only key is "watch"
+# no check and no host is postponed for longer (LONGEST_RETRY_WAIT and the random time, states.py)
+_POSTPONEMENT_MAX: Final = timedelta(weeks=5)
 _SITE_SEES_TEXT: Final = translatable(
     "To look at a page, the app asks its site for it, as your browser does. The site, and other "
     "sites that its pictures come from, see:"
@@ -184,6 +186,22 @@ def due_sightings(
             record = load_watched(case, int(number), device)
             if record is not None:
                 yield record
+
+
+def correct_times_in_future(now: datetime, device: Device) -> None:
+    """Undo what was recorded while the clock was ahead (docs/spec/README.md): checks become due at
+    once, and hosts may be contacted again.
+    """
+    with device.vault.transaction():
+        for record in tuple(WATCHED_TABLE.all(device.vault)):
+            looked_at = record.looked_at or record.since
+            was_ahead = looked_at > now or record.due_at - now > _POSTPONEMENT_MAX
+            if was_ahead and record.due_at > now:
+                save_watched(replace(record, due_at=now), device)
+        for host in HOST_POSTPONEMENT_TABLE.keys(device.vault):
+            until = host_postponed_until(host, device)
+            if until is not None and until - now > _POSTPONEMENT_MAX:
+                postpone_host(host, None, device)
 
 
 def forget_watching(name: str, device: Device) -> None:
