@@ -12,19 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
+from entrenous.device.generation import confirm_unlock_at_relay, mark_unlock_unconfirmed
 from entrenous.device.identities import (
     OLM_ACCOUNT_RECORD,
     ROLLED_BACK_RECORD,
     SIGNING_SEED_RECORD,
     UNLOCK_UNCONFIRMED_RECORD,
+    mailbox_address,
     may_advance_ratchets,
 )
 from entrenous.device.lock_errors import RevokedDeviceLocked, UnlockNotConfirmed
-from entrenous.device.relay_lock_client import (
-    confirm_unlock_at_relay,
-    mailbox_address,
-    mark_unlock_unconfirmed,
-)
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import OUTBOX, OWN_RECORDS, OWN_XWING_KEY, PEER
 from entrenous.send.fetch import fetch_messages

@@ -26,7 +26,7 @@ from entrenous.device import open_device as wiring
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.client.relay_request import RelayCall
 from entrenous.device.device import Device
-from entrenous.device.identities import MailboxAddress
+from entrenous.device.identities import MailboxAddress, mailbox_address
 from entrenous.device.lock_errors import (
     FewTriesLeft,
     MailboxUnknown,
@@ -51,7 +51,6 @@ from entrenous.device.relay_lock_client import (
     allow_offline_unlock,
     change_passphrase,
     forbid_offline_unlock,
-    mailbox_address,
 )
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault

@@ -26,7 +26,7 @@ from entrenous.base.screen_text import visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import DeviceSigner
 from entrenous.crypto.statements import check_heads_agree, device_list_heads
-from entrenous.device.device import Device
+from entrenous.device.device import Device, Vault
 from entrenous.device.lock_errors import DeviceWithoutRelay, UnfinishedDevice, UnlockNotConfirmed
 from entrenous.device.vault_tables import (
     CONTACT,
@@ -182,6 +182,12 @@ def own_device(device: Device) -> OwnIdentity:
     return OwnIdentity(identity.name, identity.person, identity.home, identity.card, key)
 
 
+def mailbox_address(vault: Vault) -> MailboxAddress | None:
+    """Return this device's mailbox address; None on a device without a relay."""
+    identity = OWN_IDENTITY.load(vault)
+    return identity.home if identity else None
+
+
 def has_relay(device: Device) -> bool:
     """Return whether this device has a mailbox at a relay."""
     identity = OWN_IDENTITY.load(device.vault)
@@ -211,7 +217,7 @@ def signer_of(device: Device) -> DeviceSigner:
 
 
 def refuse_unconfirmed_unlock(device: Device) -> None:
-    """Check that this device's ratchets may advance now (device/relay_lock_client.py).
+    """Check that this device's ratchets may advance now (device/generation.py).
 
     Raises:
         RolledBack: a copy of this device is in use elsewhere.

@@ -1,7 +1,6 @@
 """Fetch the relay's share of this vault's key, and keep the vault's lock up to date.
 
-The relay counts how often a vault was unlocked (its generation), so that a copy and the original
-cannot both continue (docs/spec/lock.md, section 5).
+See docs/spec/lock.md.
 """
 
 from collections.abc import Iterator
@@ -12,27 +11,36 @@ from pathlib import Path
 from typing import Final
 
 from entrenous.base.environment import Clock, RandomSource, Settings
-from entrenous.base.errors import EntrenousError, NoSuchMailbox, Unreachable, WrongToken
-from entrenous.base.language import moment_in_words, translated
-from entrenous.base.limits import (
-    TOKEN_BYTES,
-    UNANSWERED_UNLOCKS_MAX,
-    UNLOCK_NUMBER_BYTES,
-    UNLOCK_TRIES_MAX,
+from entrenous.base.errors import (
+    EntrenousError,
+    NoSuchMailbox,
+    NotFound,
+    NotUnderstood,
+    Refused,
+    Unproven,
+    Unreachable,
+    WrongToken,
 )
+from entrenous.base.language import moment_in_words, translated
+from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
+from entrenous.crypto.nouns import NotAPoint
 from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, blind, finalize, scalar_from_random
 from entrenous.crypto.vault_key import oprf_input, stretch_passphrase
-from entrenous.device.device import Courier, Device, Vault, open_courier
+from entrenous.device.device import Courier, Device, open_courier
+from entrenous.device.generation import (
+    add_own_tries,
+    confirm_unlock_at_relay,
+    failed_attempts_by_others,
+    forget_own_tries,
+    mark_unlock_unconfirmed,
+    report_unlock_to_relay_of,
+)
 from entrenous.device.identities import (
-    OLM_ACCOUNT_RECORD,
-    OWN_IDENTITY,
-    ROLLED_BACK_RECORD,
     SETUP_UNFINISHED_RECORD,
-    SIGNING_SEED_RECORD,
-    UNLOCK_UNCONFIRMED_RECORD,
     MailboxAddress,
     clear_next_relay_lock,
+    mailbox_address,
     next_relay_lock,
 )
 from entrenous.device.lock_errors import (
@@ -54,18 +62,13 @@ from entrenous.device.store.vault_folder import (
     has_offline_window,
     new_key_terms,
     read_offline_window,
+    read_vault_head,
     refuse_short_passphrase,
     write_offline_window,
     write_vault_head,
 )
-from entrenous.device.vault_tables import (
-    FORMER_ADDRESS,
-    OWN_RECORDS,
-    TABLES_EMPTIED_AT_ROLLBACK,
-    OwnRecord,
-    Table,
-)
-from entrenous.wire.relay_nouns import NoLock, RelayLock, RolledBack, UnlockAnswer, VaultUnlock
+from entrenous.device.vault_tables import FORMER_ADDRESS, OWN_RECORDS, Table
+from entrenous.wire.relay_nouns import NoLock, RelayLock, RolledBack, UnlockAnswer
 
 
 def moment_or_earlier_day(moment: datetime | None) -> str:
@@ -97,19 +100,21 @@ def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
     return tuple(sorted(found, key=lambda one: one.until))
 
 
-def report_unlock_to_old_relays(device: Device) -> None:
-    """Report the unlock to the former relays, since one of them has counted it as an attempt."""
+def _report_unlock_to_old_relays(lock: RelayLock | None, device: Device) -> bool:
+    """Report the unlock to the former relays, since one of them has counted it as an attempt.
+
+    Returns: whether the relay that has the vault's lock has restored all attempts.
+    """
+    restored = False
     for old in former_addresses(device):
         with suppress(EntrenousError):
-            report_unlock_to_relay_of(old.home, 1, device)
+            with suppress(RolledBack):  # the relay restores the attempts nevertheless
+                report_unlock_to_relay_of(old.home, 1, device)
+            restored |= lock is not None and _is_lock_for_mailbox(lock, old.home)
+    return restored
 
 
-def report_unlock_to_relay_of(home: MailboxAddress, generation: int, device: Device) -> None:
-    """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
-    opening = VaultUnlock(generation, device.random_source.token(UNLOCK_NUMBER_BYTES))
-    device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
-
-
+_OFFLINE_WINDOW_MAX: Final = timedelta(hours=OFFLINE_UNLOCK_HOURS_MAX)
 # timeout of a request while the vault may be opened offline, in seconds
 _OFFLINE_WINDOW_TIMEOUT_S: Final = 2.0
 
@@ -140,16 +145,17 @@ class RelayShareClient:
             WrongPassphrase: the relay does not answer, and this passphrase does not open the
                 offline window that there is.
         """
-        window = read_offline_window(self.home, stretched)
-        if window is not None and self.clock.now() < window[0]:
+        window, now = read_offline_window(self.home, stretched), self.clock.now()
+        # a later end was recorded by a clock that has since been set back
+        if window is not None and now < window[0] <= now + _OFFLINE_WINDOW_MAX:
             return RelayShare(window[1], kept_here=True)
         try:
             part = evaluate_at_relay(lock, stretched, self._courier_for(window), self.random_source)
         except Unreachable:
-            if window is not None:
-                raise OfflineWindowExpired(until=moment_or_earlier_day(window[0])) from None
-            if has_offline_window(self.home):
+            if window is None and has_offline_window(self.home):
                 raise WrongPassphrase from None
+            if window is not None and window[0] <= now:
+                raise OfflineWindowExpired(until=moment_or_earlier_day(window[0])) from None
             raise
         except EntrenousError:
             self._close_offline_window(window)
@@ -202,11 +208,29 @@ def _evaluate_with_device_errors(lock: RelayLock, blinded: bytes, courier: Couri
         raise MailboxUnknown from None
 
 
+_UNUSABLE_ANSWERS: Final = (Unreachable, Refused, NotFound, Unproven, NotUnderstood, NotAPoint)
+
+
+@contextmanager
+def _unusable_answers_ignored() -> Iterator[None]:
+    """Ignore errors with which a relay answers, as if it had not answered.
+
+    Raises:
+        RevokedDeviceLocked: the relay has deleted this device's lock.
+    """
+    try:
+        yield
+    except RevokedDeviceLocked:
+        raise
+    except _UNUSABLE_ANSWERS:
+        return
+
+
 def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) -> UnlockedVault:
     """Finish unlocking: create the vault's lock if it has none, and report the unlock to the relay.
 
     The relay then resets its count of attempts, so the number of failed ones is read first. Without
-    an answer the device still opens; commands that need the relay report the error.
+    a usable answer the device still opens; commands that need the relay report that.
 
     Raises:
         RevokedDeviceLocked: the relay has deleted this device's lock.
@@ -214,12 +238,12 @@ def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings)
     if unlocked.part.tries_left is not None:
         missed = failed_attempts_by_others(unlocked.part.tries_left, unlocked.asked, device.vault)
         unlocked = replace(unlocked, missed=missed)
-    with suppress(Unreachable):
-        unlocked = revoke_earlier_unlock_tokens(
-            lock_at_first_relay(lock_at_new_relay(unlocked, device), device), device
-        )
-    if next_relay_lock(device) is not None:
-        report_unlock_to_old_relays(device)
+    with _unusable_answers_ignored():
+        unlocked = revoke_earlier_unlock_tokens(_with_lock_at_own_relay(unlocked, device), device)
+    moves = next_relay_lock(device) is not None
+    if moves and _report_unlock_to_old_relays(unlocked.terms.lock, device):
+        forget_own_tries(device.vault)
+        unlocked = replace(unlocked, asked=0)
     if unlocked.terms.lock is not None:
         _report_unlock(unlocked, device, settings)
     return unlocked
@@ -236,6 +260,11 @@ def lock_new_vault_at_mailbox(
     return replace(locked, asked=unlocked.asked + 1)
 
 
+def _with_lock_at_own_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
+    """Lock the vault at the relay of this device's mailbox; raises RelayUnreachable, and others."""
+    return lock_at_first_relay(lock_at_new_relay(unlocked, device), device)
+
+
 def lock_at_first_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
     RelayUnreachable.
@@ -244,8 +273,8 @@ def lock_at_first_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVaul
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
         return unlocked
     token = Secret(device.random_source.token(TOKEN_BYTES))
-    begun = unlocked.pending.lock if unlocked.pending is not None else None
-    lock = begun or RelayLock(mail.relay_url, mail.mailbox, token)
+    begun = read_vault_head(unlocked.home).next  # the relay may know its token already
+    lock = (begun and begun.lock) or RelayLock(mail.relay_url, mail.mailbox, token)
     terms = replace(unlocked.terms, lock=lock)
     write_vault_head(unlocked.home, VaultHead(unlocked.terms, terms))
     device.courier.create_lock(lock, mail.owner)
@@ -256,17 +285,14 @@ def lock_at_first_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVaul
 def lock_at_new_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """After a move, lock the vault at its new relay; safe to repeat after a crash.
 
-    An offline window is closed, since it holds the old relay's share.
-
     Raises RelayUnreachable.
     """
     lock = next_relay_lock(device)
     if lock is None:
         return unlocked
-    if unlocked.terms.lock != lock and not unlocked.terms.first:
-        delete_offline_window(unlocked.home)
+    if unlocked.terms.lock != lock:
         part = _evaluate_counting_own_try(lock, unlocked.stretched, device)
-        terms = replace(unlocked.terms, lock=lock)
+        terms = replace(unlocked.terms, lock=lock, first=False)
         unlocked = change_vault_key(unlocked, terms, unlocked.stretched, part)
     clear_next_relay_lock(device)
     return unlocked
@@ -296,22 +322,25 @@ def forbid_offline_unlock(unlocked: UnlockedVault) -> None:
 def change_passphrase(unlocked: UnlockedVault, words: Secret, device: Device) -> UnlockedVault:
     """Encrypt the vault under another passphrase, close its offline window, and lock older copies.
 
+    A lock that was begun at a relay is made first, so that its token is not forgotten.
+
     If the relay fails before it locks the copies, the share in the returned vault is marked as
     ``outdated``, and the copies are locked when the vault is next opened.
 
     Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
     refuse_short_passphrase(words)
+    if read_vault_head(unlocked.home).next is not None:
+        unlocked = _with_lock_at_own_relay(unlocked, device)
     lock = unlocked.terms.lock
     terms = new_key_terms(with_new_unlock_token(lock, device))
     stretched = stretch_passphrase(words, terms.salt, terms.cost)
     part = _evaluate_counting_own_try(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_vault_key(unlocked, terms, stretched, part)
-    delete_offline_window(unlocked.home)
-    with suppress(Unreachable):
+    with _unusable_answers_ignored():
         changed = revoke_earlier_unlock_tokens(changed, device)
-    return changed
+    return changed  # noqa: RET504 - also if the relay did not answer
 
 
 def _evaluate_counting_own_try(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
@@ -326,7 +355,7 @@ def _report_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) 
     mark_unlock_unconfirmed(device.vault, unlocked.asked)
     try:
         with (
-            suppress(Unreachable),
+            _unusable_answers_ignored(),
             _short_timeout_in_offline_window(unlocked, device, settings) as asked,
         ):
             confirm_unlock_at_relay(asked)
@@ -375,24 +404,6 @@ def with_new_unlock_token(lock: RelayLock | None, device: Device) -> RelayLock |
     return lock.with_new_unlock_token(Secret(device.random_source.token(TOKEN_BYTES)))
 
 
-def _is_lock_for_mailbox(lock: RelayLock, mail: MailboxAddress) -> bool:
-    return (lock.relay_url, lock.mailbox) == (mail.relay_url, mail.mailbox)
-
-
-_GENERATION_KEY: Final = "generation"
-_UNLOCK_RECORD: Final = OwnRecord(
-    "opening", VaultUnlock
-)  # unlocks reported to the relay, whose answer may have been lost
-# attempts that this vault made itself since the relay last reset its count
-_OWN_TRIES_KEY: Final = "asked"
-
-
-def mailbox_address(vault: Vault) -> MailboxAddress | None:
-    """Return this device's mailbox address; None on a device without a relay."""
-    identity = OWN_IDENTITY.load(vault)
-    return identity.home if identity else None
-
-
 def mailbox_for_lock(device: Device) -> MailboxAddress | None:
     """Return the address of the mailbox at which to make a lock; None if there is no mailbox, or
     the mailbox is incomplete.
@@ -401,98 +412,5 @@ def mailbox_for_lock(device: Device) -> MailboxAddress | None:
     return None if unfinished else mailbox_address(device.vault)
 
 
-def mark_unlock_unconfirmed(vault: Vault, used_tries: int = 0) -> None:
-    """Keep ratchets from advancing until the relay confirms this unlock.
-
-    ``used_tries`` is the number of attempts that the unlock used.
-    """
-    with vault.transaction():
-        vault.put(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD, b"")
-        add_own_tries(vault, used_tries)
-
-
-def add_own_tries(vault: Vault, used_tries: int = 1) -> None:
-    """Count attempts that this vault made itself; :func:`failed_attempts_by_others`
-    excludes them.
-    """
-    vault.put(
-        OWN_RECORDS, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + used_tries).to_bytes(4, "big")
-    )
-
-
-def failed_attempts_by_others(tries_left: int, used_tries: int, vault: Vault) -> int:
-    """Return how many failed attempts somebody else has made since the relay last reset its count.
-
-    ``tries_left`` is what the relay reports after this unlock, which used ``used_tries`` attempts.
-    """
-    return max(0, UNLOCK_TRIES_MAX - tries_left - used_tries - _count_of_own_tries(vault))
-
-
-def confirm_unlock_at_relay(device: Device) -> None:
-    """Report this unlock of the vault to the relay, unless the relay has confirmed it.
-
-    If a copy of the vault is in use elsewhere, this one is marked as rolled back, and the state of
-    its sessions is deleted; functions that need sessions then raise RolledBack.
-
-    Raises:
-        RevokedDeviceLocked: the mailbox was deleted.
-        RelayUnreachable, MailboxUnknown: this unlock is not confirmed.
-    """
-    home = mailbox_address(device.vault)
-    if home is None or device.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is None:
-        return
-    opening = _store_unlock_report(device)
-    try:
-        device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
-    except RolledBack:
-        _mark_rolled_back_and_forget_ratchets(device.vault)
-    except NoLock:
-        raise RevokedDeviceLocked from None
-    except NoSuchMailbox:
-        raise MailboxUnknown from None
-    _record_confirmation(opening, device.vault)
-
-
-def _store_unlock_report(device: Device) -> VaultUnlock:
-    """Store the report of this unlock, and return it. Because the relay's answer may be lost, the
-    report is stored before it is sent.
-
-    A rolled-back vault reports generation 1 (and stores no report). The relay has already
-    accepted at least this generation from the copy in use, so it refuses this report, and the vault
-    never overtakes that copy. The relay still resets its count of attempts.
-    """
-    number = device.random_source.token(UNLOCK_NUMBER_BYTES)
-    if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:
-        return VaultUnlock(1, number)
-    last = _UNLOCK_RECORD.load(device.vault)
-    before = () if last is None else (*last.before, last.number)[-UNANSWERED_UNLOCKS_MAX:]
-    opening = VaultUnlock(_confirmed_generation(device.vault) + 1, number, before)
-    _UNLOCK_RECORD.store(opening, device.vault)
-    return opening
-
-
-def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
-    with vault.transaction():
-        vault.put(OWN_RECORDS, _GENERATION_KEY, opening.generation.to_bytes(8, "big"))
-        _UNLOCK_RECORD.drop(vault)
-        vault.drop(OWN_RECORDS, _OWN_TRIES_KEY)
-        vault.drop(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD)
-
-
-def _confirmed_generation(vault: Vault) -> int:
-    """Return the last generation of this vault that the relay confirmed."""
-    return int.from_bytes(vault.get(OWN_RECORDS, _GENERATION_KEY) or b"", "big")
-
-
-def _count_of_own_tries(vault: Vault) -> int:
-    return int.from_bytes(vault.get(OWN_RECORDS, _OWN_TRIES_KEY) or b"", "big")
-
-
-def _mark_rolled_back_and_forget_ratchets(vault: Vault) -> None:
-    with vault.transaction():
-        vault.put(OWN_RECORDS, ROLLED_BACK_RECORD, b"")
-        vault.drop(OWN_RECORDS, OLM_ACCOUNT_RECORD)
-        vault.drop(OWN_RECORDS, SIGNING_SEED_RECORD)
-        for table in TABLES_EMPTIED_AT_ROLLBACK:
-            for key in vault.keys(table):
-                vault.drop(table, key)
+def _is_lock_for_mailbox(lock: RelayLock, mail: MailboxAddress) -> bool:
+    return (lock.relay_url, lock.mailbox) == (mail.relay_url, mail.mailbox)

@@ -18,11 +18,13 @@ import pytest
 from entrenous.base.environment import SystemRandomSource
 from entrenous.base.errors import BadRecord, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
+from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.vault_key import oprf_input, stretch_passphrase
 from entrenous.device.lock_errors import (
     FewTriesLeft,
+    OfflineWindowExpired,
     RevokedDeviceLocked,
     VaultInUse,
     WrongPassphrase,
@@ -257,12 +259,12 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
     write_vault_head(tmp_path, VaultHead(unlocked.terms, begun))
     unlocked.vault.close()
     opened = unlock_vault_in_folder(tmp_path, PASSPHRASE, relay)
-    assert opened.pending == begun
+    assert read_vault_head(tmp_path).next == begun
     assert relay.tries == 10
     change_vault_key(
         opened, begun, opened.stretched, relay(RELAY_LOCK, opened.stretched)
     ).vault.close()
-    assert unlock_vault_in_folder(tmp_path, PASSPHRASE, relay).pending is None
+    assert read_vault_head(tmp_path).next is None
 
 
 def test_rekeying_leaves_no_page_under_the_old_key(home: Path, relay: FakeRelay) -> None:
@@ -320,6 +322,49 @@ def test_wrong_passphrase_in_an_offline_window_is_refused_without_retries(tmp_pa
     with pytest.raises(WrongPassphrase):
         ask(RELAY_LOCK, wrong)
     assert relays_asked == ["patient", "at once"]
+
+
+def test_window_recorded_by_a_clock_that_was_ahead_is_not_used(tmp_path: Path) -> None:
+    """A clock that was a year ahead opened a window for the longest time; then it was set back."""
+    stretched = stretch_passphrase(PASSPHRASE, b"s" * 16, CHEAP_COST)
+    longest = timedelta(hours=OFFLINE_UNLOCK_HOURS_MAX)
+    write_offline_window(tmp_path, stretched, Secret(b"o" * 64), WINDOW_END)
+
+    def unlock(*_: object) -> NoReturn:
+        raise RelayUnreachable(host="relay.test")
+
+    def ask_at(now: datetime) -> RelayShare:
+        courier: Any = SimpleNamespace(unlock=unlock)
+        clock = SimpleNamespace(now=lambda: now)
+        return RelayShareClient(tmp_path, courier, clock, SystemRandomSource())(
+            RELAY_LOCK, stretched
+        )
+
+    assert ask_at(WINDOW_END - longest).kept_here
+    with pytest.raises(RelayUnreachable):
+        ask_at(WINDOW_END - longest - timedelta(seconds=1))
+    assert has_offline_window(tmp_path)  # the relay did not answer, and this clock may be wrong
+    with pytest.raises(OfflineWindowExpired):
+        ask_at(WINDOW_END)
+
+
+@pytest.mark.parametrize(("interrupted_head", "window_stays"), [(0, True), (1, False)])
+def test_window_ends_with_the_key_whose_share_it_holds(
+    home: Path,
+    relay: FakeRelay,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupted_head: int,
+    *,
+    window_stays: bool,
+) -> None:
+    opened = unlock_vault_in_folder(home, PASSPHRASE, relay)
+    write_offline_window(home, opened.stretched, opened.part.output, WINDOW_END)
+    monkeypatch.setattr(
+        vault_folder, "write_vault_head", fail_at_call(write_vault_head, interrupted_head)
+    )
+    with contextlib.closing(opened.vault), pytest.raises(PowerFailure):
+        lock_vault(opened, relay, OTHER_PASSPHRASE, b"n" * 16)
+    assert has_offline_window(home) is window_stays
 
 
 _KILLED_PROCESS_SCRIPT = """

@@ -6,9 +6,10 @@ import pytest
 
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
+from entrenous.device.generation import mark_unlock_unconfirmed
 from entrenous.device.identities import clear_next_relay_lock, next_relay_lock, own_device
 from entrenous.device.lock_errors import RevokedDeviceLocked
-from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
+from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
     OUTBOX,

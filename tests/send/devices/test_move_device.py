@@ -16,6 +16,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, blind, scalar_from_random
+from entrenous.device.generation import mark_unlock_unconfirmed
 from entrenous.device.identities import (
     BadRelayAddress,
     MailboxAddress,
@@ -26,7 +27,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.lock_errors import UnlockNotConfirmed
 from entrenous.device.recovery_sheet import MasterKeyNotHere
-from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
+from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import DEVICE_TO_GREET, peer_key
 from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_all_devices
 from entrenous.send.devices.own_devices import delete_master_key

@@ -19,12 +19,9 @@ from typing import Any, Final
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
+from entrenous.device.generation import confirm_unlock_at_relay, mark_unlock_unconfirmed
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.relay_lock_client import (
-    confirm_unlock_at_relay,
-    evaluate_at_relay,
-    mark_unlock_unconfirmed,
-)
+from entrenous.device.relay_lock_client import evaluate_at_relay
 from entrenous.device.sent_messages import Message
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages

@@ -104,7 +104,6 @@ class UnlockedVault:
     terms: KeyDerivationTerms
     stretched: Secret
     part: RelayShare
-    pending: KeyDerivationTerms | None = None
     asked: int = 0
     missed: int = 0
 
@@ -197,15 +196,16 @@ def new_key_terms(lock: RelayLock | None) -> KeyDerivationTerms:
 def change_vault_key(
     unlocked: UnlockedVault, terms: KeyDerivationTerms, stretched: Secret, part: RelayShare
 ) -> UnlockedVault:
-    """Re-encrypt the vault under another key.
+    """Re-encrypt the vault under another key, and end its offline window.
 
     After a crash at any point, the vault can still be opened (docs/spec/lock.md section 3).
     """
     home = unlocked.home
     write_vault_head(home, VaultHead(unlocked.terms, terms))
+    delete_offline_window(home)  # it holds the relay's share of the previous key
     unlocked.vault.rekey(_derive_key(home, terms, stretched, part.output))
     write_vault_head(home, VaultHead(terms))
-    return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
+    return replace(unlocked, terms=terms, stretched=stretched, part=part)
 
 
 def change_empty_vault_key(
@@ -256,9 +256,8 @@ def _unlock_locked_folder(
         key = _derive_key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
             vault = _open_vault(home, key, lock_descriptor, part)
-            return _finish_key_change(
-                UnlockedVault(home, vault, terms, stretched, part, asked=asked), head
-            )
+            _finish_key_change(home, terms, head)
+            return UnlockedVault(home, vault, terms, stretched, part, asked=asked)
     raise _passphrase_error(part)
 
 
@@ -277,18 +276,17 @@ class VaultHead:
     next: KeyDerivationTerms | None = None
 
 
-def _finish_key_change(unlocked: UnlockedVault, head: VaultHead) -> UnlockedVault:
+def _finish_key_change(home: Path, used: KeyDerivationTerms, head: VaultHead) -> None:
     """Remove from the head the terms of the key that is no longer used.
 
     If the vault's first registration with a relay did not finish, the pending terms, which have the
     registration's token, are kept.
     """
-    first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
-    if unlocked.terms is head.now and first_lock:
-        return replace(unlocked, pending=head.next)
-    if head.next is not None:
-        write_vault_head(unlocked.home, VaultHead(unlocked.terms))
-    return unlocked
+    if head.next is None:
+        return
+    first_lock = head.now.lock is None and head.next.lock is not None
+    if used is not head.now or not first_lock:
+        write_vault_head(home, VaultHead(used))
 
 
 def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:

@@ -180,7 +180,7 @@ _OLD_BACKUPS_NEVER_LOCKED_SENTENCE: Final = translatable(
 
 
 def _older_copies_in_words(before: UnlockedVault, after: UnlockedVault) -> str:
-    if after.terms.lock is None:
+    if before.terms.lock is None:
         return _OLD_BACKUPS_NEVER_LOCKED_SENTENCE
     if after.terms.lock == before.terms.lock:
         return _OLD_BACKUPS_WHILE_MOVING_SENTENCE

@@ -10,13 +10,10 @@ from datetime import datetime
 from entrenous.base.errors import Refused, Unreachable
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.device.device import Device
+from entrenous.device.generation import confirm_unlock_at_relay
 from entrenous.device.identities import may_advance_ratchets, own_device, refuse_unconfirmed_unlock
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.relay_lock_client import (
-    FormerAddress,
-    confirm_unlock_at_relay,
-    former_addresses,
-)
+from entrenous.device.relay_lock_client import FormerAddress, former_addresses
 from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_moving
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (

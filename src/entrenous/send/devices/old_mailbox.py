@@ -11,6 +11,7 @@ from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
 from entrenous.base.limits import FORMER_MAILBOX_DAYS, TOKEN_BYTES, VAULT_GENERATION_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
+from entrenous.device.generation import report_unlock_to_relay_of
 from entrenous.device.identities import (
     KEY_BUNDLE_TO_PUBLISH_RECORD,
     LOCK_TO_MOVE_RECORD,
@@ -28,7 +29,6 @@ from entrenous.device.relay_lock_client import (
     FORMER_ADDRESS_TABLE,
     FormerAddress,
     former_addresses,
-    report_unlock_to_relay_of,
 )
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OWN_RECORDS, peer_key
 from entrenous.send.clock_sanity import now_in_whole_seconds, time_certainly_passed

@@ -12,7 +12,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
-from entrenous.device.relay_lock_client import mailbox_address
+from entrenous.device.identities import mailbox_address
 from entrenous.terminal.session import EXIT_YES
 from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock

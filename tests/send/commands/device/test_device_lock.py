@@ -184,6 +184,7 @@ def test_lock_commands_describe_their_results(
     ("before", "after", "outdated", "expected"),
     [
         (None, None, False, "no relay"),
+        (None, RELAY_LOCK, False, "no relay"),
         (RELAY_LOCK, RELAY_LOCK, False, "30 days"),
         (
             RELAY_LOCK,
