@@ -78,10 +78,10 @@ def fetch_messages(device: Device) -> FetchResult:
     refuse_unconfirmed_unlock(device)
     record_clock(device)
     expire_messages(device)  # also if no relay answers, and if nobody ever lists the messages
-    finish_set_up(device)
-    queue_sync_letters(device)
     problems = list[EntrenousError]()
     try:
+        finish_set_up(device)
+        queue_sync_letters(device)
         count = _fetch_and_queue_answers(me.home, problems, device)
         top_up_and_rotate_prekeys(
             device

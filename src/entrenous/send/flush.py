@@ -33,6 +33,7 @@ from entrenous.device.relay_lock_client import moment_or_earlier_day
 from entrenous.device.sent_messages import CopyDelivery, SendState, UnknownMessage
 from entrenous.device.vault_tables import TOKEN_REGISTRATION
 from entrenous.send.clock_sanity import time_certainly_passed
+from entrenous.send.devices.own_key_bundle import send_due_mailbox_deletions
 from entrenous.send.letter.relay_tasks import send_pending_relay_changes
 from entrenous.send.message.blob_transfer import (
     SentBytesCallback,
@@ -129,7 +130,8 @@ def flush_outbox(device: Device, on_sent: SentBytesCallback = ignore_sent_bytes)
         finish_set_up(device)
     except EntrenousError as error:
         stayed = {item.envelope.id: error for item in outbox_items(device)}
-        return FlushResult(0, stayed, (error,))
+        # our relay may be new and silent, while a revoked device is still at the old one
+        return FlushResult(0, stayed, (error, *send_due_mailbox_deletions(device)))
     task_problems = send_pending_relay_changes(device)
     current_pass = _FlushPass(list(task_problems), on_sent)
     for item in outbox_items(device):

@@ -1,14 +1,15 @@
 """Tests of revoking a linked device: effects, reported outcomes, and repetition after failures."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from entrenous.base.errors import NoSuchEnvelope, NoSuchMailbox, WrongToken
+from entrenous.base.errors import NoSuchEnvelope, NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.identity import RevocationReason
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.device.identities import own_device
+from entrenous.device.identities import clear_next_relay_lock, own_device
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RevocationTokenOutdated
 from entrenous.device.vault_tables import (
     FIRST_LETTER_TOKEN,
@@ -24,6 +25,7 @@ from entrenous.send.devices.linked_devices import (
     own_linked_devices,
     store_linked_device,
 )
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.own_devices import (
     RevocationResult,
     RevocationState,
@@ -49,8 +51,14 @@ from tests.send.send_device import (
     Person,
     cached_network,
 )
-from tests.village.households import add_blank_device, add_linked_device, catch_up, link_devices
-from tests.village.malicious_relay import error_trick
+from tests.village.households import (
+    add_blank_device,
+    add_linked_device,
+    catch_up,
+    link_devices,
+    prepare_move,
+)
+from tests.village.malicious_relay import HonestCall, error_trick
 
 
 @pytest.fixture
@@ -190,6 +198,60 @@ def test_revocation_waits_if_the_relay_does_not_know_the_device(network: Network
     assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
+
+
+@pytest.mark.slow
+@pytest.mark.threat("stolen-device")
+@pytest.mark.parametrize("old_relay_answers_at_once", [True, False])
+def test_silent_new_relay_does_not_delay_a_revocation_at_the_old_one(
+    network: Network, *, old_relay_answers_at_once: bool
+) -> None:
+    """The new relay falls silent in the middle of a move, and the phone has not moved yet."""
+    ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
+    prepare_move(ana, phone, tablet)
+    with ana.courier.replace_calls(publish_key_bundle=error_trick(RelayUnreachable())):
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    network.disconnect(OTHER_RELAY_URL)
+    failures = 0 if old_relay_answers_at_once else 9
+    with ana.courier.replace_calls(close_mailbox=error_trick(RelayUnreachable(), times=failures)):
+        revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    if not old_relay_answers_at_once:
+        with pytest.raises(RelayUnreachable):  # it fetches from the new relay
+            catch_up(ana)
+    with pytest.raises(NoSuchMailbox):
+        phone.device.courier.waiting_envelopes(*phone.home, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.threat("database-changed")
+@pytest.mark.parametrize("answer", [NoSuchMailbox(), WrongToken()], ids=type)
+def test_mailbox_that_a_revoked_device_left_is_deleted_by_a_later_attempt(
+    network: Network, answer: Exception
+) -> None:
+    ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
+    left = phone.home
+    prepare_move(ana, phone, tablet)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    catch_up(phone, tablet, ana)
+    for one in (ana, phone, tablet):
+        clear_next_relay_lock(one.device)
+    catch_up(phone, ana)
+    asked = list[str]()
+
+    def answer_at_old_relay(honest: HonestCall, url: str, *arguments: Any) -> Any:
+        asked.append(url)
+        if url == RELAY_URL:
+            raise answer
+        return honest(url, *arguments)
+
+    with ana.courier.replace_calls(close_mailbox=answer_at_old_relay):
+        revoke_device("phone", lost=True, sheet=None, device=ana.device)
+        assert fetch_messages(ana.device).problems == ()
+    assert asked.count(RELAY_URL) == 1
+    network.clock.advance(hours=2)
+    catch_up(ana)
+    with pytest.raises(NoSuchMailbox):
+        phone.device.courier.waiting_envelopes(*left, 0)
 
 
 @pytest.mark.slow

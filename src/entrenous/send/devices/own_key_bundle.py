@@ -3,7 +3,7 @@ changes: a newer bundle, a new close token (with which our other devices can del
 mailboxes to be deleted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -204,10 +204,25 @@ def send_own_changes_to_relay(device: Device) -> list[EntrenousError]:
 
     Returns: the errors met; the next call tries again.
     """
+    changes = (_publish_key_bundle, _send_next_close_token, *_due_deletion_tasks(device))
+    return _problems_of_tasks(changes, device)
+
+
+def send_due_mailbox_deletions(device: Device) -> list[EntrenousError]:
+    """Delete mailboxes no longer in use, at any relay.
+
+    Returns: the errors met; the next call tries again.
+    """
+    return _problems_of_tasks(_due_deletion_tasks(device), device)
+
+
+def _problems_of_tasks(
+    tasks: Iterable[Callable[[Device], None]], device: Device
+) -> list[EntrenousError]:
     problems = list[EntrenousError]()
-    for update in (_publish_key_bundle, _send_next_close_token, *_due_deletion_tasks(device)):
+    for task in tasks:
         try:
-            update(device)
+            task(device)
         except EntrenousError as error:
             problems.append(error)
     return problems
@@ -306,13 +321,16 @@ def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
         _delete_with_any_token(deletion, device)
     # the mailbox never existed, or the relay temporarily uses another database
     except NoSuchMailbox:
-        if deletion.name is not None:
+        if deletion.name is not None or deletion.give_up_at is not None:
             _schedule_deletion_retry(deletion, device)
             return
     except WrongToken:
-        if deletion.name is None:
+        if deletion.name is not None:
+            _report_refused_token(deletion, deletion.name, device)
+        elif deletion.give_up_at is not None:
+            _schedule_deletion_retry(deletion, device)
+        else:
             raise
-        _report_refused_token(deletion, deletion.name, device)
         return
     except Unreachable:
         if deletion.give_up_at is not None:  # that relay may be gone for good
@@ -330,7 +348,7 @@ def _schedule_deletion_retry(deletion: MailboxDeletion, device: Device) -> None:
     """Schedule another attempt for later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
-    the device does not count as revoked there.
+    the mailbox does not count as deleted there.
     """
     now = device.clock.now()
     give_up_at = deletion.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)
