@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +77,70 @@ def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
         read += 1
         assert np.abs(np.asarray(picture) - whole).reshape(8, 64, -1).mean(axis=(1, 2)).max() < 4.0
     assert 1 <= read <= 4
+
+
+def marker_positions(data: bytes, *markers: int) -> list[int]:
+    return [at for at in range(len(data) - 1) if data[at] == 0xFF and data[at + 1] in markers]
+
+
+def coarse_progressive_jpeg(
+    image: Image.Image, encode_image: EncodeImage, **options: int
+) -> tuple[bytes, bytes]:
+    """Return the headers of a progressive JPEG, and its only scan: DC values in full precision."""
+    data = bytearray(encode_image(image, "JPEG", progressive=True, **options))
+    (scan,) = marker_positions(data, 0xDA)[:1]
+    start = scan + 2 + data[scan + 3]
+    assert data[start - 1] == 1  # DC values without their last bit
+    data[start - 1] = 0
+    end = next(at for at in marker_positions(data, 0xC4, 0xDA) if at > start)
+    return bytes(data[:start]), bytes(data[start:end])
+
+
+def jpeg_with_three_scans(image: Image.Image, encode_image: EncodeImage) -> tuple[bytes, bytes]:
+    """Return a sequential JPEG up to its third scan, and the data of this scan."""
+    channels = [encode_image(one, "JPEG") for one in image.split()]
+    (frame,) = marker_positions(channels[0], 0xC0)
+    (scan,) = marker_positions(channels[0], 0xDA)
+    components = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
+    whole = channels[0][:frame] + b"\xff\xc0\0\x11" + channels[0][frame + 4 : frame + 9] + b"\x03"
+    whole += components + channels[0][frame + 13 : scan]
+    for number, channel in enumerate(channels, 1):
+        whole += b"\xff\xda\0\x08\x01" + bytes([number]) + b"\0\0\x3f\0"
+        whole += channel[scan + 10 : -2]
+    last = len(channels[2]) - 2 - (scan + 10)
+    return whole[:-last], whole[-last:]
+
+
+@pytest.mark.parametrize(
+    ("make_jpeg", "options"),
+    [
+        (coarse_progressive_jpeg, {}),
+        (partial(coarse_progressive_jpeg, restart_marker_blocks=5), {}),
+        (coarse_progressive_jpeg, {"at_least_px": 32, "luma": True}),
+        (jpeg_with_three_scans, {}),
+        (jpeg_with_three_scans, {"at_least_px": 32}),
+    ],
+)
+def test_truncated_scan_among_several_is_refused(
+    photo: Image.Image,
+    encode_image: EncodeImage,
+    make_jpeg: Callable[..., tuple[bytes, bytes]],
+    options: dict[str, Any],
+) -> None:
+    headers, scan = make_jpeg(photo, encode_image)
+    assert read_picture(headers + scan + END_OF_IMAGE).encoding.grey is False
+    cuts = {len(scan) * part // 20 for part in range(18)}
+    cuts.update(marker_positions(scan, *range(0xD0, 0xD8)))
+    accepted = [cut for cut in cuts if is_accepted(headers + scan[:cut] + END_OF_IMAGE, options)]
+    assert accepted == []
+
+
+def is_accepted(data: bytes, options: dict[str, Any]) -> bool:
+    try:
+        read_picture(data, **options)
+    except IncompletePicture:
+        return False
+    return True
 
 
 def test_jpeg_without_a_scan_for_each_component_is_refused() -> None:

@@ -153,6 +153,7 @@ _MARKER_PATTERN: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
 _SEQUENTIAL_MARKERS: Final = frozenset({0xC0, 0xC1})
+_HUFFMAN_MARKERS: Final = frozenset({0xC0, 0xC1, 0xC2})
 _FRAME_MARKERS: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _CORNER_PX: Final = 8
 _TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
@@ -161,6 +162,8 @@ _TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
 }  # other colour spaces are rare
 _READ_AHEAD_PADDING: Final = bytes(8)  # more than the 57 bits that libjpeg reads ahead
 _INVALID_CODE: Final = 8 * b"\xff\0"  # 64 bits of data that no Huffman table can decode
+_NEEDLESS_DATA: Final = b"unless blocks are missing, libjpeg ignores these bytes"
+_RESTART_PATTERN: Final = re.compile(rb"\xff[\xd0-\xd7]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +222,8 @@ def load_complete_jpeg(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -
     """Load a JPEG, and refuse it if its data ends before its last pixel.
 
     ``open_jpeg`` opens the file as Pillow's ``JpegImageFile``. The last pixel is checked if there
-    is one sequential scan, which nearly all cameras write. In a progressive file,
-    :func:`complete_jpeg_outline_of` has checked the coarse scans; data missing in later scans only
-    reduces sharpness.
+    is one sequential scan, which nearly all cameras write. Otherwise the scans with mean values are
+    checked; in a progressive file, data missing in later scans only reduces sharpness.
 
     Raises:
         IncompletePicture: the data ends before the picture does.
@@ -229,6 +231,8 @@ def load_complete_jpeg(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -
     """
     outline = complete_jpeg_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL_MARKERS:
+        if outline.frame in _HUFFMAN_MARKERS:
+            _require_every_block(untrusted_data, open_jpeg)
         return _load_jpeg(untrusted_data, open_jpeg)
     without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD_PADDING))
     partial = open_jpeg(io.BytesIO(without_end))
@@ -243,6 +247,64 @@ def load_complete_jpeg(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -
         if not _was_last_pixel_decoded(open_jpeg(io.BytesIO(without_end)), colour):
             raise IncompletePicture
     return image
+
+
+def _require_every_block(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -> None:
+    """Refuse a JPEG if its data ends before the last block in the first scan of a component's DC.
+
+    libjpeg ignores data after the last block of a scan. So if such data changes the picture, a
+    block is missing. Decoding at an eighth of the size needs only the DC values.
+
+    Raises: IncompletePicture.
+    """
+
+    def coarse_pixels(*, data_added: bool) -> bytes:
+        scans = _with_first_dc_scans_only(untrusted_data, data_added=data_added)
+        image = open_jpeg(io.BytesIO(scans))
+        image.draft(None, (1, 1))  # does nothing if the size is already reduced
+        image.load()
+        pixels: bytes = image.tobytes()
+        return pixels
+
+    present = coarse_pixels(data_added=False)
+    with contextlib.suppress(OSError):  # libjpeg may find that the added data is no picture
+        if coarse_pixels(data_added=True) == present:
+            return
+    raise IncompletePicture
+
+
+def _with_first_dc_scans_only(data: bytes, *, data_added: bool) -> bytes:
+    """Return a complete JPEG without its other scans; ``data_added`` lengthens each scan."""
+    parts, at, is_kept, is_scan = [data[:2]], 2, True, False
+    while True:
+        found = _MARKER_PATTERN.search(data, at)
+        if found is None:
+            raise IncompletePicture
+        before_marker = data[at : found.start()]
+        if is_kept:
+            parts.append(before_marker)
+        if is_kept and is_scan and data_added:
+            parts.append(_needless_data_after(before_marker))
+        marker, at = data[found.start() + 1], found.end()
+        if marker == _EOI:
+            return b"".join((*parts, found.group()))
+        segment = _read_segment(data, at)
+        at += len(segment)
+        is_scan = marker == _SOS
+        is_kept = not is_scan or _is_first_dc_scan(segment)
+        if is_kept:
+            parts.append(data[found.start() : at])
+
+
+def _needless_data_after(scan: bytes) -> bytes:
+    """Return data for blocks that are missing at the end, before or after a restart marker."""
+    number = len(_RESTART_PATTERN.findall(scan)) % 8
+    return _NEEDLESS_DATA + bytes((0xFF, 0xD0 + number)) + _NEEDLESS_DATA
+
+
+def _is_first_dc_scan(scan: bytes) -> bool:
+    """Return whether a scan begins the DC values of its components: Ss = Ah = 0 (B.2.3)."""
+    return scan[-3:-2] == b"\0" and not scan[-1] >> 4
 
 
 def has_no_data_after_jpeg_scan(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -> bool:
