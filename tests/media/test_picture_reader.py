@@ -152,6 +152,16 @@ def test_transparent_colour_becomes_alpha(photo: Image.Image, encode_image: Enco
     assert not np.frombuffer(picture.alpha, np.uint8).reshape(120, 160)[:50, :50].any()
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_transparent_grey_becomes_alpha(depth: int) -> None:
+    greys = range(min(1 << depth, 8 // depth * 4))
+    line = int("".join(f"{grey:0{depth}b}" for grey in greys).ljust(32, "0"), 2).to_bytes(4)
+    data = encode_png((len(greys), 1), depth, 0, [line], transparent_grey=1)
+    picture = read_picture(data)
+    assert picture.alpha is not None
+    assert [value == 0 for value in picture.alpha] == [grey == 1 for grey in greys]
+
+
 def test_interlaced_png_is_read(photo: Image.Image) -> None:
     rows = np.asarray(photo)
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
@@ -258,6 +268,19 @@ def test_float_and_int32_tiffs_are_refused(encode_image: EncodeImage) -> None:
             read_picture(encode_image(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))
 
 
+@pytest.mark.parametrize(("tag", "before", "after"), [(262, 1, 0), (258, 16, 12)])
+def test_grey_tiff_whose_samples_would_be_misread_is_refused(
+    encode_image: EncodeImage, tag: int, before: int, after: int
+) -> None:
+    """White is zero (tag 262), or a sample has twelve bits (tag 258)."""
+    deep = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    data = encode_image(Image.fromarray(deep), "TIFF")
+    entry, changed = (struct.pack("<HHIHH", tag, 3, 1, value, 0) for value in (before, after))
+    assert data.count(entry) == 1
+    with pytest.raises(NotAPicture):
+        read_picture(data.replace(entry, changed))
+
+
 def test_raw_file_is_not_read_as_its_thumbnail(
     photo: Image.Image, encode_image: EncodeImage
 ) -> None:
@@ -267,8 +290,14 @@ def test_raw_file_is_not_read_as_its_thumbnail(
         read_picture(encode_image(photo, "TIFF", tiffinfo={254: 1}))
 
 
-def encode_png(
-    size: tuple[int, int], depth: int, colour: int, lines: list[bytes], *, interlaced: bool = False
+def encode_png(  # noqa: PLR0913
+    size: tuple[int, int],
+    depth: int,
+    colour: int,
+    lines: list[bytes],
+    *,
+    interlaced: bool = False,
+    transparent_grey: int | None = None,
 ) -> bytes:
     """Return a PNG (W3C PNG, third edition) that uses filter 0 on each line."""
 
@@ -278,5 +307,7 @@ def encode_png(
 
     head = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced)
     body = zlib.compress(b"".join(b"\0" + line for line in lines))
-    start = b"\x89PNG\r\n\x1a\n"
-    return start + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
+    if transparent_grey is not None:
+        start += chunk(b"tRNS", transparent_grey.to_bytes(2))
+    return start + chunk(b"IDAT", body) + chunk(b"IEND", b"")

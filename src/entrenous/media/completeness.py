@@ -9,7 +9,7 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -126,25 +126,35 @@ _STRUCTURE_CHECKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
     PictureFormat.TIFF: _check_tiff,
 }
 _SUBFILE_TYPE: Final = 254  # TIFF 6.0, section 8; bit 0 means a reduced version of another picture
+_BITS_PER_SAMPLE: Final = 258
+_PHOTOMETRIC: Final = 262
+_BLACK_IS_ZERO: Final = 1
 _DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
 # tags of the offsets and byte counts: of strips, then of tiles
 _OFFSET_AND_COUNT_TAGS: Final = ((273, 279), (324, 325))
 
 
 def require_complete_tiff(image: Any, file_bytes: int) -> None:
-    """Refuse an opened TIFF if its first picture is incomplete, or is only a thumbnail.
+    """Refuse an opened TIFF if its first picture is incomplete, misread or only a thumbnail.
 
     Raises:
-        NotAPicture: the file is a camera's raw file, whose first picture is a thumbnail.
+        NotAPicture: the file is a camera's raw file, whose first picture is a thumbnail; or Pillow
+            would read grey of 12 bits as nearly black, or grey with white as zero as a negative.
         IncompletePicture: a strip or tile reaches past the end of the file.
     """
     tags = image.tag_v2
     if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
         raise NotAPicture
+    if image.mode.startswith("I;16") and not _is_plain_16_bit_grey(tags):
+        raise NotAPicture
     for offsets, sizes in _OFFSET_AND_COUNT_TAGS:
         pairs = zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
         if any(at + size > file_bytes for at, size in pairs):
             raise IncompletePicture
+
+
+def _is_plain_16_bit_grey(tags: Mapping[int, Any]) -> bool:
+    return tags.get(_BITS_PER_SAMPLE) == (16,) and tags.get(_PHOTOMETRIC) == _BLACK_IS_ZERO
 
 
 # Markers that have a length or end the picture (ITU-T T.81, B.1.1). FF 00 is data, FF FF is fill,

@@ -48,6 +48,9 @@ PILLOW_DECODERS: Final = {
 _TRUNCATION_ERROR_WORDS: Final = ("truncated", "not enough", "end of file", "too short")
 
 
+_PNG_BIT_DEPTH_AT: Final = 24  # in the file (W3C PNG, 11.2.1)
+
+
 def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
     """Return the first picture in these bytes, upright, as 8-bit RGB and alpha, without metadata.
 
@@ -136,6 +139,8 @@ def _read_picture_in_format(
         require_complete_tiff(image, len(untrusted_data))
     image.load()
     _check_size(image.size)
+    if kind is PictureFormat.PNG:
+        _scale_transparent_grey(image, untrusted_data)
     turn = None if kind is PictureFormat.TIFF else upright_turn_of(image)
     encoding = encoding_of(kind, image, untrusted_data, axes_swapped=turn in _AXIS_SWAPPING_TURNS)
     if turn is not None:
@@ -147,6 +152,13 @@ def _read_picture_in_format(
         return Picture(width, height, image.tobytes(), encoding, original_size=shrunk)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)
+
+
+def _scale_transparent_grey(image: Any, untrusted_data: bytes) -> None:
+    """Scale the transparent grey of a PNG with 2 or 4 bits, as Pillow has scaled the samples."""
+    bits, grey = untrusted_data[_PNG_BIT_DEPTH_AT], image.info.get("transparency")
+    if image.mode == "L" and bits in (2, 4) and isinstance(grey, int):
+        image.info["transparency"] = grey * (255 // ((1 << bits) - 1))
 
 
 def _open_header(kind: PictureFormat, untrusted_file: Any) -> Any:
