@@ -1,16 +1,24 @@
 """Gates at which two reviewers have to confirm before an upload is refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from entrenous.base.identifiers import ClaimId
+from entrenous.stop.judge.look_back import look_back
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.reviewers import add_reviewer
-from entrenous.stop.upload_record import AlreadyDecided, Outcome, ReviewState, SecondPersonNeeded
+from entrenous.stop.upload_record import (
+    AlreadyDecided,
+    Outcome,
+    ReviewState,
+    SecondPersonNeeded,
+    UnshownMatches,
+)
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
@@ -34,8 +42,8 @@ class QueueThatRemovesReviewer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real_queue, name)
 
-    def record_first_confirmation(self, case: str, by: str) -> bool:
-        first = self.real_queue.record_first_confirmation(case, by)
+    def record_first_confirmation(self, case: str, by: str, check: Any) -> bool:
+        first = self.real_queue.record_first_confirmation(case, by, check)
         self.real_queue.remove_reviewer(self.reviewer)
         return bool(first)
 
@@ -68,6 +76,36 @@ def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
     assert gate_setup.platform.reviews.review(case).state is ReviewState.WAITING
     assert confirm_case(case, gate_setup.platform, "ben").first_confirmer == "ben"
+
+
+@dataclass
+class QueueWithNewClaim:
+    """A review queue that calls ``make_claim`` just before it records a first confirmation."""
+
+    real_queue: Any
+    make_claim: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real_queue, name)
+
+    def record_first_confirmation(self, *given: Any) -> bool:
+        self.make_claim()
+        return bool(self.real_queue.record_first_confirmation(*given))
+
+
+@pytest.mark.threat("insider-decides")
+def test_first_confirmation_does_not_count_for_a_claim_that_was_not_shown(
+    gate_setup: GateSetup, claim: ClaimId, her_picture: Any
+) -> None:
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+
+    def make_claim() -> None:
+        look_back([gate_setup.protect(her_picture, parts=False).claim], gate_setup.platform)
+
+    queue: Any = QueueWithNewClaim(gate_setup.platform.reviews, make_claim)
+    with pytest.raises(UnshownMatches):
+        confirm_case(case, replace(gate_setup.platform, reviews=queue), "ana", shown=[claim])
+    assert gate_setup.platform.reviews.review(case).first_confirmer == ""
 
 
 @pytest.mark.slow

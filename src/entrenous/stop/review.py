@@ -238,7 +238,8 @@ def confirm_case(
 
     A claim becomes confirmed if the upload is the registered picture, video or sound itself. The
     upload's hash is added to each matching claim, so that the same cut-out is refused without a
-    reviewer next time. If the picture was found inside a larger one, uploads that match the added
+    reviewer next time (for a refused upload it is computed again from the file that came with an
+    appeal). If the picture was found inside a larger one, uploads that match the added
     hash are only held, since the reviewer may have judged a different part. The added hash is
     deleted when the holder withdraws the claim.
 
@@ -253,22 +254,19 @@ def confirm_case(
         UnshownMatches: the case matches a claim that is not among ``shown``; nothing is changed.
         SecondPersonNeeded: ``by`` is the first of two; nothing is changed.
     """
-    if platform.limits.confirmers == 1:
-        return _close_case(
-            case, ReviewState.CONFIRMED, _only_if_shown(shown, _confirm_claims), by, platform
-        )
-    _require_shown(platform.reviews.review(case), shown)
-    if platform.reviews.record_first_confirmation(case, by):
+    with_two = platform.limits.confirmers > 1
+    if with_two and platform.reviews.record_first_confirmation(
+        case, by, lambda review: _require_shown(review, shown)
+    ):
         return platform.reviews.review(case)
+    recomputed = _recompute_hash(case, platform)
 
-    def confirm_as_second(review: Review, bank: BankStore) -> None:
-        if review.first_confirmer in ("", by):  # otherwise somebody else was the first of two
+    def confirm(review: Review, bank: BankStore) -> None:
+        if with_two and review.first_confirmer in ("", by):  # the first of two was removed
             raise SecondPersonNeeded(case=case, reviewer=by)
-        _confirm_claims(review, bank)
+        _confirm_claims(review, review.bits or recomputed, bank)
 
-    return _close_case(
-        case, ReviewState.CONFIRMED, _only_if_shown(shown, confirm_as_second), by, platform
-    )
+    return _close_case(case, ReviewState.CONFIRMED, _only_if_shown(shown, confirm), by, platform)
 
 
 def release_case(
@@ -388,7 +386,7 @@ def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: P
         raise UnshownMatches(case=case)
 
 
-def _confirm_claims(review: Review, bank: BankStore) -> None:
+def _confirm_claims(review: Review, bits: bytes | None, bank: BankStore) -> None:
     # Skip claims that were withdrawn or suspended while the upload waited, since those decisions
     # stand.
     facts = bank.claim_facts({match.claim for match in review.decision.matches})
@@ -400,10 +398,10 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     bank.apply_event_to_all(
         ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds))
     )
-    if review.bits is not None:
+    if bits is not None:
         larger = {match.claim for match in live if IN_LARGER_PICTURE_EDIT in match.how}
-        bank.add_upload_hashes({one.claim for one in live} - larger, review.bits, confirmed=True)
-        bank.add_upload_hashes(larger, review.bits, confirmed=False)
+        bank.add_upload_hashes({one.claim for one in live} - larger, bits, confirmed=True)
+        bank.add_upload_hashes(larger, bits, confirmed=False)
 
 
 def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:

@@ -21,7 +21,7 @@ from entrenous.stop.upload_record import (
     ReviewState,
     UploadFileDiffers,
 )
-from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, screenshot_crop
 
 
 def judge_upload_of_confirmed_picture(
@@ -149,6 +149,29 @@ def test_confirmation_after_a_release_prevails(gate_setup: GateSetup, her_pictur
     gate_setup.clock.advance(hours=-1)
     confirm_case(case, gate_setup.platform)
     assert judge_with_secret(gate_setup, jpeg(her_picture))[0].outcome is Outcome.REFUSE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("show_picture", [jpeg, screenshot_crop])
+def test_confirmation_of_a_second_appealed_upload_prevails_over_the_release_of_the_first(
+    gate_setup: GateSetup, her_picture: Any, show_picture: Any
+) -> None:
+    """The claim was confirmed before the release; neither appealed upload's hash was stored."""
+    platform = gate_setup.platform
+    upload = show_picture(her_picture)
+    same_picture = [upload + bytes(number) for number in (1, 2, 3)]  # bytes after the end differ
+    gate_setup.protect(her_picture)
+    confirm_case(judge_with_secret(gate_setup, upload)[0].case, platform)
+    appealed = [judge_with_secret(gate_setup, file) for file in same_picture[:2]]
+    for (decision, secret), file in zip(appealed, same_picture, strict=False):
+        assert decision.outcome is Outcome.REFUSE
+        submit_appeal(decision.case, secret, file, platform)
+    first, second = (decision.case for decision, _ in appealed)
+    release_case(first, platform)
+    assert judge_with_secret(gate_setup, same_picture[2])[0].outcome is Outcome.LET_THROUGH
+    gate_setup.clock.advance(minutes=1)
+    confirm_case(second, platform)
+    assert judge_with_secret(gate_setup, same_picture[2])[0].outcome is Outcome.REFUSE
 
 
 def test_releasing_a_look_alike_does_not_release_the_picture(

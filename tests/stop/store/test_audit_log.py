@@ -50,7 +50,6 @@ def make_every_change(gate: Stores) -> None:
     )
     gate.clock.advance(minutes=1)
     bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)
-    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # confirmed already: nothing is logged
     bank.add_upload_hashes([CLAIM_A], HASH_3, confirmed=True)
     bank.dispute(CLAIM_A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))
@@ -58,6 +57,7 @@ def make_every_change(gate: Stores) -> None:
     bank.record_opinion(Opinion(CLAIM_A, Stance.DISPUTED, START_TIME, PARTNER_KEY))
     bank.drop_partner(PARTNER_KEY)
     bank.apply_event(CLAIM_A, ClaimEvent.WITHDRAW)
+    bank.apply_event(CLAIM_A, ClaimEvent.WITHDRAW)  # withdrawn already: nothing is logged
     gate.reviews.record_upload(
         Review(Decision(Outcome.HOLD, "c"), START_TIME, ReviewState.WAITING, reference="post 7"),
         b"x",

@@ -47,15 +47,15 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     ]
     bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)
     assert change_tuples(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (HASH_1,))]
-    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # already confirmed, so nothing changes
     bank.add_upload_hashes([CLAIM_A], HASH_2, confirmed=True)
     assert change_tuples(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (HASH_1, HASH_2))]
     bank.apply_event(CLAIM_B, ClaimEvent.SUSPEND)
+    bank.apply_event(CLAIM_B, ClaimEvent.SUSPEND)  # already suspended, so nothing changes
     assert [(number, name) for number, name, *_ in change_tuples(bank)] == [(4, "a"), (5, "b")]
     assert [one.number for one in bank.changes(0, 1)] == [4]
 
 
-def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -> None:
+def test_claim_has_the_number_of_the_change_that_last_confirmed_it(bank: BankStore) -> None:
     listed = replace(claim("b"), state=ClaimState.CONFIRMED)
     bank.register(Registration(claim("a"), (HASH_1,)), Registration(listed, (HASH_1,)))
     assert (bank.claim(CLAIM_A).confirmed, bank.claim(CLAIM_B).confirmed) == (0, 2)
@@ -65,12 +65,11 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
         == 3
     )
     bank.add_upload_hashes([CLAIM_A], HASH_2, confirmed=True)
-    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # already confirmed, so nothing changes
     (entry,) = [one.number for one in bank.entries(0) if one.bits == HASH_1]
     assert {of.id: of.confirmed for _, of in bank.claims_on_pictures({entry})} == {"a": 3, "b": 2}
     bank.apply_event(CLAIM_A, ClaimEvent.SUSPEND)
     bank.apply_event_to_all(ClaimEvent.CONFIRM, CLAIM_B, CLAIM_A)
-    assert (bank.claim(CLAIM_A).confirmed, bank.claim(CLAIM_B).confirmed) == (6, 2)
+    assert (bank.claim(CLAIM_A).confirmed, bank.claim(CLAIM_B).confirmed) == (7, 6)
 
 
 def test_change_has_bank_kind_and_time(gate: Stores) -> None:

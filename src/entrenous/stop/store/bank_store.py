@@ -116,7 +116,8 @@ class BankStore(BankQueries):
 
         If the claim is withdrawn, the same transaction removes it from the matches of published
         uploads that wait for a reviewer. Those that then match no other claim are accepted again. A
-        move to the present state changes nothing.
+        move to the present state changes nothing, except that a repeated confirmation counts as a
+        new one.
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """

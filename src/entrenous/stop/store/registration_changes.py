@@ -68,13 +68,17 @@ def apply_event_to_all(
 ) -> list[Claim]:
     """Change the state of the claims for which CLAIM_TRANSITIONS allows it.
 
+    A confirmed claim that is confirmed again gets a new number, since the confirmation has to count
+    as later than a release that was made in between.
+
     Returns:
         These claims in their new state; the same object if nothing changed.
     """
     may = [one for one in claims if (one.state, event) in CLAIM_TRANSITIONS]
     states = [CLAIM_TRANSITIONS[one.state, event] for one in may]
     pairs = list(zip(may, states, strict=True))
-    moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
+    again = event is ClaimEvent.CONFIRM
+    moved = [replace(one, state=to) for one, to in pairs if again or to is not one.state]
     after = {one.id: one for one in _store_state_changes(db, clock, moved)}
     return [after.get(one.id, one) for one, _ in pairs]
 

@@ -119,17 +119,24 @@ class ReviewerStore(DueWorkStore):
             row = db.execute(query).one_or_none()
         return None if row is None else Reviewer(row.name, read_time(row.added_at))
 
-    def record_first_confirmation(self, case: str, by: str) -> bool:
+    def record_first_confirmation(
+        self, case: str, by: str, check: Callable[[Review], None] = lambda _: None
+    ) -> bool:
         """Record the first of two confirmations of a waiting upload.
+
+        ``check`` is called with the review in the same transaction, so no match is added to the
+        case between the check and the confirmation.
 
         Returns False if another person has confirmed it already: the case may then be closed.
 
-        Raises NoSuchReview, AlreadyDecided; SecondPersonNeeded if ``by`` confirmed it already.
+        Raises NoSuchReview, AlreadyDecided; SecondPersonNeeded if ``by`` confirmed it already; and
+        what ``check`` raises.
         """
         with exclusive_write(self.engine) as db:
             review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
+            check(review)
             if review.first_confirmer == by:
                 raise SecondPersonNeeded(case=case, reviewer=by)
             if review.first_confirmer:

@@ -29,7 +29,7 @@ BANK_TABLE: Final = sa.Table(
     sa.Column("on_confirmed", sa.Text, nullable=False),
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-# ``changed`` is the number of the latest change, ``confirmed`` of the one that confirmed the claim;
+# ``changed`` is the number of the latest change, ``confirmed`` of the latest confirmation;
 # ``look_back_at`` is the time from which a due look-back may be leased.
 CLAIM_TABLE: Final = sa.Table(
     "claim",
