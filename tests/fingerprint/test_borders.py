@@ -56,6 +56,26 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
         assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
 
 
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_frame_is_cut_at_the_same_rows_and_columns_in_the_mirrored_picture(
+    photographs: dict[str, Any], level: int
+) -> None:
+    """Strong compression leaves ripples in the frame and large steps in the picture beside it."""
+    for name in ("astronaut", "cat", "coffee", "rocket"):
+        pixels = cv2.resize(photographs[name], (440, 330), interpolation=cv2.INTER_AREA)
+        for wide in (13, 22, 37):
+            framed = add_frame(pixels, sides=(wide,) * 4, level=level)
+            grey = luma_thumbnail(recode_jpeg(framed, 20))
+            high, across = grey.shape
+            mirrored = [
+                (high - bottom, high - top, across - right, across - left)
+                for top, bottom, left, right in boxes_inside_frames(grey[::-1, ::-1])
+            ]
+            first, *more = boxes_inside_frames(grey)
+            assert np.abs(np.subtract(first, (wide, wide + 330, wide, wide + 440))).max() <= 2, name
+            assert [first, *more] == mirrored, name
+
+
 def test_letterbox_inside_a_frame_is_removed_after_the_frame(photographs: dict[str, Any]) -> None:
     pixels = photographs["coffee"]
     boxed = add_frame(pixels, sides=(60, 60, 0, 0), level=0)

@@ -139,7 +139,7 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
         return 0, len(grey)
     changes = np.abs(np.diff(grey, axis=0)).mean(axis=1)
     first = _sharpest_boundary(changes, start) if start else 0
-    last = _sharpest_boundary(changes, len(grey) - end) if end else len(grey)
+    last = len(grey) - _sharpest_boundary(changes[::-1], end) if end else len(grey)
     return (first, last) if first < last else (0, len(grey))
 
 
@@ -157,7 +157,8 @@ def plain_row_mask(rows: Floats, slack_levels: float = 0.0) -> NDArray[np.bool_]
 def _sharpest_boundary(changes: Floats, place: int) -> int:
     """Return the boundary near ``place`` with the largest change.
 
-    ``changes[i]`` is the change from row i to row i + 1.
+    ``changes[i]`` is the change from row i to row i + 1, counted from the frame's end: behind
+    ``place`` is the picture, where the boundary may be farther away.
     """
     first = max(0, place - 2)
     return first + 1 + int(np.argmax(changes[first : place + BOUNDARY_SEARCH_PX]))
