@@ -19,12 +19,12 @@ from entrenous.stop.judge.look_back import look_back
 from entrenous.stop.nouns import PEOPLE_BANK, GateLimits
 from entrenous.stop.platform import IndexStore, Platform
 from entrenous.stop.register import register_claim
-from entrenous.stop.registration import BadClaim, Claim, ClaimRequest, NoSuchClaim
+from entrenous.stop.registration import BadClaim, Claim, ClaimEvent, ClaimRequest, NoSuchClaim
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.upload_record import FoundBy, Outcome, Review
+from entrenous.stop.upload_record import FoundBy, Outcome, Review, ReviewState
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 
@@ -90,6 +90,57 @@ def test_claim_made_while_an_upload_is_judged_is_not_missed(
         FoundBy.LOOK_BACK,
         "post 17",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptingQueue:
+    """A review queue that calls ``event`` just before it records an upload."""
+
+    queue: ReviewQueue
+    event: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.queue, name)
+
+    def record_upload(self, *given: Any) -> None:
+        self.event()
+        self.queue.record_upload(*given)
+
+
+def state_if_interrupted_before_recording(
+    gate_setup: GateSetup, pixels: Any, event: Callable[[], object]
+) -> tuple[ReviewState, FoundBy]:
+    """Judge an upload that is accepted; ``event`` happens after its look-ups."""
+    queue: Any = InterruptingQueue(gate_setup.platform.reviews, event)
+    decision = judge_upload(jpeg(pixels), replace(gate_setup.platform, reviews=queue))
+    assert decision.outcome is Outcome.LET_THROUGH
+    review = gate_setup.platform.reviews.review(decision.case)
+    return review.state, review.found
+
+
+def test_claim_made_while_judging_is_not_missed_if_its_hash_was_registered_before(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    earlier = gate_setup.protect(her_picture, parts=False).claim
+    gate_setup.platform.bank.apply_event(earlier, ClaimEvent.SUSPEND)
+    assert state_if_interrupted_before_recording(
+        gate_setup, her_picture, lambda: protect_and_look_back(gate_setup, her_picture)
+    ) == (ReviewState.WAITING, FoundBy.LOOK_BACK)
+
+
+def test_confirmation_made_while_judging_is_not_missed(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    set_policy(PEOPLE_BANK, PolicyChange(on_claimed=Outcome.LET_THROUGH), gate_setup.platform)
+
+    def confirm_and_look_back() -> None:
+        gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+        look_back([claim], gate_setup.platform)
+
+    assert state_if_interrupted_before_recording(
+        gate_setup, her_picture, confirm_and_look_back
+    ) == (ReviewState.WAITING, FoundBy.LOOK_BACK)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Embedding
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
+from entrenous.stop.store.schema import METADATA
 from tests.stop.store.bank_stores import DATABASE_KINDS, HASH_1, HASH_2, claim, open_stores
 
 EMBEDDING_BYTES = bytes([127, *range(100)]) + bytes(411)
@@ -57,3 +58,17 @@ def test_withdrawn_embedding_is_gone_from_the_database_file(
         assert any(EMBEDDING_BYTES in one.read_bytes() for one in files)
         opened.bank.withdraw(ClaimId("a"))
         assert not any(EMBEDDING_BYTES in one.read_bytes() for one in files if one.exists())
+
+
+@pytest.mark.real
+@pytest.mark.threat("withdrawal-ignored")
+def test_postgres_vacuums_every_table_after_a_withdrawal(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with open_stores("postgres", request, tmp_path) as opened:
+        opened.bank.register(Registration(claim("a"), (HASH_1,), embedding=EMBEDDING))
+        opened.bank.withdraw(ClaimId("a"))
+        vacuumed = "SELECT relname FROM pg_stat_user_tables WHERE last_vacuum IS NOT NULL"
+        with opened.bank.engine.connect() as db:
+            names = set(db.exec_driver_sql(vacuumed).scalars())
+    assert names >= set(METADATA.tables)

@@ -18,7 +18,7 @@ from entrenous.base.audio_video import (
     SoundTooLong,
     UnsupportedVideoCodec,
 )
-from entrenous.base.identifiers import BankName
+from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.picture import IncompletePicture, MediaKind, Picture, PictureDecodingFailed
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
@@ -85,6 +85,8 @@ UNREADABLE_ERRORS: Final = (
 # A registered hash near a view of the upload, the edits made to get that view, and whether the view
 # shows only a part of the upload.
 _NearView = tuple[NearHash, str, bool]
+# The number of a registered hash, a claim on it, and the number of the change that confirmed it.
+_ClaimOnHash = tuple[int, ClaimId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def _decide_picture(
     again = _find_near_views(first_views.whole, platform, part=False)
     if not parts:  # part hashes may have been registered since this upload was scanned
         again += _find_near_views(second(), platform, part=True)
-    _hold_for_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
+    _hold_for_newer_claims(decision, again, _claims_on_hashes(found), platform)
     return decision
 
 
@@ -258,19 +260,23 @@ def _weigh_hits(
 
 
 def _hold_for_newer_claims(
-    decision: Decision, near_views: list[_NearView], known: set[int], platform: Platform
+    decision: Decision, near_views: list[_NearView], known: set[_ClaimOnHash], platform: Platform
 ) -> None:
-    """Hold an accepted upload for a claim that was made while the upload was judged.
+    """Hold an accepted upload for a claim that was made or confirmed while the upload was judged.
 
     Two searches may both have missed that claim: the scan of the upload, and the look-back (the
-    search of stored uploads that a new claim starts). The index is searched whatever the outcome,
-    so that all answers take the same time.
+    search of stored uploads that a new claim starts). The claim's hash may have been registered
+    before. Index and store are searched whatever the outcome, so that all answers take the same
+    time.
     """
-    new = [view for view in near_views if view[0].entry not in known]
-    if new and _is_published(decision):
-        _hold_retroactively_if_published(
-            decision, *_hits_within_radius_and_banks(new, platform), platform
-        )
+    found, banks = _hits_within_radius_and_banks(near_views, platform)
+    new = [one for one in found if _claims_on_hashes([one]) - known]
+    if new:
+        _hold_retroactively_if_published(decision, new, banks, platform)
+
+
+def _claims_on_hashes(found: list[tuple[int, Hit]]) -> set[_ClaimOnHash]:
+    return {(entry, claim.id, claim.confirmed) for entry, (_, claim) in found}
 
 
 def _hold_retroactively_if_published(

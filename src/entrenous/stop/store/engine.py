@@ -109,7 +109,8 @@ _POSTGRES_OPTIONS: Final = (
     # committed while it waited for a lock.
     r"-c jit=off -c default_transaction_isolation=read\ committed"
 )
-_VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sound, listing, upload"
+# All tables, so that none from which something is deleted can be forgotten.
+_VACUUM: Final = "VACUUM (SKIP_LOCKED) " + ", ".join(table.name for table in METADATA.sorted_tables)
 
 
 def open_engine(path: Path) -> sa.Engine:
