@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from entrenous.base.environment import Proxy
+from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import TooFlat
 from entrenous.fingerprint.pdq import fingerprint
+from entrenous.stop.client.registration_client import open_registration_client
 from entrenous.stop.nouns import BadAnswer, GateRefused, GateUnreachable, NoConnection
 from entrenous.stop.protect import (
     all_protections,
@@ -172,6 +175,28 @@ def test_record_is_kept_only_if_a_request_may_have_arrived(
         with pytest.raises(RegistrationUnanswered):
             gate_setup.protect(her_picture)
     assert len(all_protections(gate_setup.device)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "problem"),
+    [
+        ("https://abc.onion", None, OnionNeedsProxy),
+        pytest.param(
+            "https://gate.example",
+            Proxy("127.0.0.1", 0),  # no program can listen on port 0
+            ProxyUnreachable,
+            marks=pytest.mark.real,
+        ),
+    ],
+)
+def test_no_record_is_kept_if_no_proxy_answers(
+    gate_setup: GateSetup, her_picture: Any, url: str, proxy: Proxy | None, problem: type[Exception]
+) -> None:
+    consent = Consent(adult=True, parts=False)
+    fingerprints = fingerprint_picture(picture(her_picture), consent, gate_setup.device)
+    with open_registration_client(url, proxy) as gate, pytest.raises(problem):
+        register_fingerprints(fingerprints, gate, gate_setup.device)
+    assert all_protections(gate_setup.device) == ()
 
 
 def test_only_an_active_registration_is_found(gate_setup: GateSetup, her_picture: Any) -> None:

@@ -21,7 +21,7 @@ from entrenous.base.audio_video import (
     SoundTooLong,
     UnsupportedVideoCodec,
 )
-from entrenous.base.errors import Refused
+from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable, Refused
 from entrenous.base.limits import HOLDER_TOKEN_BYTES, PDQ_QUALITY_MIN
 from entrenous.base.picture import MediaKind, Picture
 from entrenous.base.secret import Secret
@@ -245,7 +245,8 @@ def register_fingerprints(
     Raises:
         PlatformTakesNoEmbedding: the platform does not compare embeddings, or does so with a
             different neural network; nothing was sent.
-        NoConnection: nothing was sent, and no record is kept.
+        NoConnection, OnionNeedsProxy, ProxyUnreachable: nothing was sent, and no record is kept,
+            except of an earlier request that may have arrived.
         RegistrationUnanswered: it is unknown whether the fingerprints were registered; they can be
             withdrawn in either case.
         GateBusy, GateRefused, BadAnswer: see RegistrationClient.
@@ -263,7 +264,7 @@ def register_fingerprints(
         raise RegistrationUnanswered(url=gate.url, claim=asked.claim) from None
     except GateUnreachable:
         raise RegistrationUnanswered(url=gate.url, claim=asked.claim) from None
-    except Refused:
+    except (Refused, OnionNeedsProxy, ProxyUnreachable):  # nothing was registered
         if before is None:
             delete_protection(asked, device)
         raise
