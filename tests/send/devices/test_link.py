@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
-from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
+from entrenous.base.errors import ClocksDiffer, NoSuchMailbox, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.hpke import xwing_private_key_from_seed, xwing_public_key
@@ -71,6 +72,7 @@ from entrenous.send.formats.linking import (
     write_offer,
 )
 from entrenous.wire.relay_nouns import Envelope
+from tests.deterministic import SettableClock
 from tests.send.send_device import RELAY_URL, Network, Person
 from tests.send.signed_lists import identity_of
 from tests.village.households import add_blank_device, link_devices
@@ -166,6 +168,23 @@ def test_link_code_expires_after_ten_minutes(network: Network, ana: Person, phon
     network.clock.advance(seconds=1)
     fetch_messages(ana.device)
     assert not list(ana.device.vault.items(MAILBOX_TO_DELETE))
+
+
+@pytest.mark.parametrize("side", ["ana", "phone"])
+def test_clock_that_is_behind_by_more_than_ten_minutes_is_named(
+    network: Network, ana: Person, phone: Person, side: str
+) -> None:
+    code = start_on_old_device(None, ana.device).code
+    behind = SettableClock(network.clock.moment - timedelta(minutes=11))
+    device = replace(network[side].device, clock=behind)
+    start = {
+        "ana": partial(start_on_old_device, None, device),
+        "phone": partial(start_on_new_device, code, None, device),
+    }[side]
+    with pytest.raises(ClocksDiffer, match="is behind"):
+        start()
+    assert device_count(ana) == 1
+    assert is_vault_empty(phone)
 
 
 @pytest.mark.parametrize(

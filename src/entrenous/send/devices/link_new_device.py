@@ -116,7 +116,7 @@ def start_on_new_device(
     one of the user's) arrives.
 
     Raises:
-        BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed.
+        BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed, ClocksDiffer.
         LinkEnded: the code has expired.
     """
     code = read_link_code(untrusted_code.strip())

@@ -127,7 +127,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
 
     Raises:
         MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DevicesHaveNotFollowedMove,
-        DeviceWithoutRelay, RolledBack, UnlockNotConfirmed, RelayUnreachable.
+        DeviceWithoutRelay, RolledBack, UnlockNotConfirmed, RelayUnreachable, ClocksDiffer.
     """
     refuse_unconfirmed_unlock(device)
     master = find_master_key(sheet, device)

@@ -90,7 +90,7 @@ from entrenous.send.tokens.issue import issue_range, last_handed_out_token_hash
 from entrenous.send.tokens.token_ranges import IssuedRange, LentToken
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.wire.key_bundle import read_key_bundle, write_certificate, write_key_bundle
-from entrenous.wire.relay_nouns import Envelope, SendToken
+from entrenous.wire.relay_nouns import Envelope, SendToken, SendTokenChanges
 
 
 class LinkState(StrEnum):
@@ -163,14 +163,26 @@ def create_link_mailbox(
     """Create a mailbox, and register a token for the messages of one linking, for ten minutes.
 
     Raises:
+        ClocksDiffer: the ten minutes are over already by the relay's clock.
         RelayUnreachable, MailboxesClosed, NotEncrypted.
     """
     until = now_in_whole_seconds(device) + timedelta(minutes=LINKING_MINUTES_MAX)
     token = Secret(device.random_source.token(TOKEN_BYTES))
     device.courier.create_mailbox(relay_url, mailbox, owner, close)
+    _refuse_clock_behind(relay_url, mailbox, owner, until, device)
     lent = SendToken(token_hash(token), LINK_TOKEN_USES_MAX, until)
     device.courier.register_token(relay_url, mailbox, owner, lent)
     return LinkMailbox(relay_url, mailbox, owner, token, until)
+
+
+def _refuse_clock_behind(
+    relay_url: str, mailbox: MailboxId, owner: Secret, until: datetime, device: Device
+) -> None:
+    """Raise ClocksDiffer if ``until`` is past for the relay, which registers even a past token."""
+    try:
+        device.courier.change_tokens(relay_url, mailbox, owner, SendTokenChanges((), (), until))
+    except Expired as why:
+        raise clock_difference_error(ClocksDiffer, why, relay_url, device) from None
 
 
 def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: Device) -> Envelope:
