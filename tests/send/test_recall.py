@@ -36,8 +36,9 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
-from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft, guard_reasons
+from tests.village.households import catch_up
 from tests.village.malicious_relay import HonestCall, changed_answer_trick, error_trick
 
 pytestmark = pytest.mark.slow
@@ -211,6 +212,24 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Network) -> None:
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
     assert ben.received_count() == 0
+
+
+@pytest.mark.threat("lying-relay")
+def test_a_recall_is_repeated_while_our_own_relay_does_not_answer() -> None:
+    network = Network()
+    ana, eve = network.set_up_person("ana"), network.set_up_person("eve", OTHER_RELAY_URL)
+    ana.add_contact(eve)
+    catch_up(eve, ana, eve, ana)
+    name = ana.send(SMALL_PICTURE, eve).name
+    network.disconnect(OTHER_RELAY_URL)
+    with pytest.raises(RecallIncomplete):
+        recall_message(name, ana.device)
+    network.reconnect(OTHER_RELAY_URL)
+    network.disconnect(RELAY_URL)
+    with pytest.raises(RelayUnreachable):
+        fetch_messages(ana.device)
+    assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
+    assert eve.received_count() == 0
 
 
 def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends: Network) -> None:

@@ -12,7 +12,7 @@ from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
 from entrenous.device.vault_tables import COPY_DELIVERY
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.recall import recall_message
-from entrenous.send.status import query_sent_messages
+from entrenous.send.status import copies_to_query, query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.sizes import size
@@ -77,6 +77,19 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
         assert count_status_queries(ana) == 1
         friends.clock.advance(hours=1)
         assert count_status_queries(ana) == 0
+    assert copy_state(ana) is EnvelopeState.EXPIRED
+
+
+def test_the_page_no_longer_asks_about_a_copy_that_its_relay_must_have_forgotten(
+    friends: Network,
+) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.send(SMALL_PICTURE, ben)
+    assert len(copies_to_query(50, ana.device)) == 1
+    friends.clock.advance(days=62)  # 30 until the message expires, 31 more, and one for the clock
+    fetch_messages(ana.device)
+    friends.clock.advance(hours=1)  # until then, Ana's clock counts as implausible
+    assert copies_to_query(50, ana.device) == ()
     assert copy_state(ana) is EnvelopeState.EXPIRED
 
 

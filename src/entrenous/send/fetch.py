@@ -80,6 +80,8 @@ def fetch_messages(device: Device) -> FetchResult:
     expire_messages(device)  # also if no relay answers, and if nobody ever lists the messages
     problems = list[EntrenousError]()
     try:
+        # Before anything that needs our own relay: meanwhile somebody may open what was taken back.
+        retry_recalls(device)
         finish_set_up(device)
         queue_sync_letters(device)
         count = _fetch_and_queue_answers(me.home, problems, device)
@@ -114,7 +116,6 @@ def _fetch_and_queue_answers(
     problems.extend(prepare_to_follow_moves(device))
     queue_sync_letters(device)
     repeat_requests_after_restore(device)
-    retry_recalls(device)
     maintain_issued_ranges(device)
     queue_due_receipts(device)
     return count

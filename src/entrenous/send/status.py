@@ -99,19 +99,12 @@ def query_sent_messages(device: Device) -> tuple[SentMessageStatus, ...]:
 
 def copies_to_query(newest: int, device: Device) -> tuple[CopyDelivery, ...]:
     """Return the copies of our newest messages whose status can still change, to ask their relays
-    with :func:`query_relays`.
+    with :func:`query_relays`. The end of copies that no relay knows any more is recorded.
     """
     recent = dict.fromkeys(place.message for place in newest_sent_places(newest, device.vault))
     copies = {one: list(copies_of_message(one, device.vault)) for one in recent}
-    reposted = _waiting_to_be_reposted(copies, device)
-    return tuple(
-        copy
-        for message in recent
-        for copy in _copies_with_unsettled_status(
-            device.ledger.message(message), copies[message], device
-        )
-        if copy.envelope not in reposted
-    )
+    messages = tuple(device.ledger.message(one) for one in recent)
+    return tuple(_find_copies_to_query(messages, copies, _StatusCheckResult(), device))
 
 
 def query_relays(
@@ -160,15 +153,8 @@ def _sent_status(
 def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[CopyDelivery]], device: Device
 ) -> _StatusCheckResult:
-    check, due, now = _StatusCheckResult(), list[CopyDelivery](), time_certainly_passed(device)
-    to_be_reposted = _waiting_to_be_reposted(copies, device)
-    for message in messages:
-        rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
-        for copy in _copies_with_unsettled_status(message, rest, device):
-            if message.expires_at is not None and now >= message.expires_at + _RELAY_FORGETS_AFTER:
-                check.changed[copy.envelope] = _record_status(copy, None, device)
-            else:
-                due.append(copy)
+    check = _StatusCheckResult()
+    due = _find_copies_to_query(messages, copies, check, device)
     for copy, answer in ask_relays_about(
         due, partial(_query_state, courier=device.courier), device
     ):
@@ -178,6 +164,27 @@ def _check_statuses(
         elif answer is not None or copy.is_confirmed_by_relay:
             check.changed[copy.envelope] = _record_status(copy, answer, device)
     return check
+
+
+def _find_copies_to_query(
+    messages: tuple[Message, ...],
+    copies: Mapping[MessageId, list[CopyDelivery]],
+    check: _StatusCheckResult,
+    device: Device,
+) -> list[CopyDelivery]:
+    """Return the copies whose relays have to be asked; record in ``check`` the end of those that no
+    relay knows any more.
+    """
+    due, now = list[CopyDelivery](), time_certainly_passed(device)
+    to_be_reposted = _waiting_to_be_reposted(copies, device)
+    for message in messages:
+        rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
+        for copy in _copies_with_unsettled_status(message, rest, device):
+            if message.expires_at is not None and now >= message.expires_at + _RELAY_FORGETS_AFTER:
+                check.changed[copy.envelope] = _record_status(copy, None, device)
+            else:
+                due.append(copy)
+    return due
 
 
 def _waiting_to_be_reposted(
