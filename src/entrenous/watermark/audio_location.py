@@ -92,7 +92,7 @@ def _bin_shares(pitch: float) -> NDArray[np.float32]:
 _TEMPOS_TRIED: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
 _PIECE_STEPS: Final = 160  # 5 s
 _PIECES_MAX: Final = 12
-_TEMPO_HALF_STEP: Final = 0.005  # half the difference between successive tempos that are tried
+TEMPO_HALF_STEP: Final = 0.005  # half the difference between successive tempos that are tried
 _SIMILAR_FIT_SHARE_MIN: Final = 0.75
 _PLACES_MAX: Final = 4
 _PLACE_DISTANCE_S_MIN: Final = 0.15
@@ -147,11 +147,16 @@ def locate_sound(found: FoundContours, sent: NDArray[np.float32]) -> tuple[Sound
 def _distinct_places(places: list[SoundPlace]) -> tuple[SoundPlace, ...]:
     kept: list[SoundPlace] = []
     for place in places:
-        if place.fit < _SIMILAR_FIT_SHARE_MIN * places[0].fit or len(kept) == _PLACES_MAX:
+        if place.fit < _similar_fit_min(places[0].fit) or len(kept) == _PLACES_MAX:
             break
         if all(abs(place.middle_s - other.middle_s) > _PLACE_DISTANCE_S_MIN for other in kept):
             kept.append(place)
     return tuple(kept)
+
+
+def _similar_fit_min(best: float) -> float:
+    """Return the least fit that is nearly as good as the best one, which may be negative."""
+    return min(best, _SIMILAR_FIT_SHARE_MIN * best)
 
 
 def _stretch_tempo(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
@@ -180,11 +185,11 @@ def _vote_on_starts(
     total = np.zeros(high - low)
     for start in starts:
         correlation = _correlations_at_offsets(found[start : start + size], sent)
-        slack = round(_TEMPO_HALF_STEP * abs(start + size / 2 - len(found) / 2))
+        slack = round(TEMPO_HALF_STEP * abs(start + size / 2 - len(found) / 2))
         wide = maximum_filter1d(correlation, 2 * slack + 1) if slack else correlation
         total += zero_padded_slice(wide, low + start + size - 1, high + start + size - 1)
     top = maximum_filter1d(total, 2 * round(_PLACE_DISTANCE_S_MIN / STEP_S) + 1)
-    peaks = np.flatnonzero((total == top) & (total >= _SIMILAR_FIT_SHARE_MIN * total.max()))
+    peaks = np.flatnonzero((total == top) & (total >= _similar_fit_min(float(total.max()))))
     best = peaks[np.argsort(total[peaks])[::-1][:_PLACES_MAX]]
     return [
         (low + one + peak_offset(total, int(one)), float(total[one]) / len(starts)) for one in best

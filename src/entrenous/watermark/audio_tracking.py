@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from entrenous.watermark.audio_location import SoundPlace, peak_offset, zero_padded_slice
+from entrenous.watermark.audio_location import (
+    TEMPO_HALF_STEP,
+    SoundPlace,
+    peak_offset,
+    zero_padded_slice,
+)
 from entrenous.watermark.audio_mark import RATE_HZ, FractionalSamples
 
 LAG_OVERSAMPLING: Final = 2  # correlations are computed at this many lags per sample
@@ -73,7 +78,7 @@ _CORRELATION_PEAK_MIN: Final = (
     6.0  # minimum height of a peak, in units of the root mean square over all lags
 )
 _PROBES_MAX: Final = 6
-# probes are at most this many seconds from the middle of the found sound
+# probes are at most this many seconds from the middle of the part that shows the sent sound
 _PROBE_DISTANCE_S_MAX: Final = 4.0
 _TEMPO_STEP: Final = 5e-4
 _TEMPO_STEPS_EACH_WAY: Final = 24
@@ -125,29 +130,72 @@ def find_time_path(
 
     Returns: None if the windows disagree.
     """
-    lines = [line for place in places for line in _line_hypotheses(found_samples, place)]
-    probes = _probe_centres(found_samples)
+    parts = [_part_inside_sent(found_samples, len(sent), place) for place in places]
+    probes = {part: _probe_centres(found_samples, part) for part in parts}
+    lines = [
+        line
+        for place, part in zip(places, parts, strict=True)
+        for line in _line_hypotheses(part, place)
+    ]
     line = max(
-        lines, key=lambda one: one.weight * _line_agreement(found_samples, sent, one, probes)
+        lines,
+        key=lambda one: one.weight * _line_agreement(found_samples, sent, one, probes[one.part]),
     )
     path = _track_from_middle(found_samples, sent, line)
     for _ in range(0 if line.pitch_kept else 2):
         if path is None or abs(path.speed / path.pitch - 1.0) < 1e-6:
             break
-        line = _line_through_path(path, found_samples)
+        line = _line_through_path(path, line)
         path = _track_from_middle(found_samples, sent, line) or path
     return path
 
 
 @dataclass(frozen=True, slots=True)
+class _FoundPart:
+    """The part of the found sound that may show the sent one; all numbers are in samples.
+
+    Its position in the sent sound may be wrong by ``slack``.
+    """
+
+    start: float
+    stop: float
+    slack: float
+
+    @property
+    def middle(self) -> float:
+        return 0.5 * (self.start + self.stop)
+
+    @property
+    def length(self) -> float:
+        return self.stop - self.start
+
+
+def _part_inside_sent(
+    found_samples: FractionalSamples, sent_samples: int, place: SoundPlace
+) -> _FoundPart:
+    """Return the part of the found sound that lies inside the sent one if it is at ``place``.
+
+    The place is that of the middle of the whole found sound, and its tempo is known to
+    ``TEMPO_HALF_STEP``. So the slack grows with the distance from that middle.
+    """
+    begin, length = place.start_s * RATE_HZ, float(found_samples.length)
+    start = max(0.0, -begin / place.tempo)
+    stop = min(length, (sent_samples - begin) / place.tempo)
+    if stop <= start:
+        start, stop = 0.0, length
+    distance = abs(0.5 * (start + stop) - 0.5 * length)
+    return _FoundPart(start, stop, _SLACK_S * RATE_HZ + TEMPO_HALF_STEP * distance)
+
+
+@dataclass(frozen=True, slots=True)
 class _LineHypothesis:
-    """A hypothesis: the ``middle`` of the found sound lies at ``centre`` in the sent one.
+    """A hypothesis: the middle of a part of the found sound lies at ``centre`` in the sent one.
 
     From there, the found sound runs at ``tempo`` in both directions; it is ``pitch`` times as high.
     ``weight`` is larger for unchanged speed.
     """
 
-    middle: float
+    part: _FoundPart
     centre: float
     tempo: float
     pitch: float
@@ -159,35 +207,31 @@ class _LineHypothesis:
         return self.pitch != self.tempo
 
     def sent_position(self, found: float) -> float:
-        return self.centre + self.tempo * (found - self.middle)
+        return self.centre + self.tempo * (found - self.part.middle)
 
 
-def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> list[_LineHypothesis]:
+def _line_hypotheses(part: _FoundPart, place: SoundPlace) -> list[_LineHypothesis]:
     """Return hypotheses with preserved pitch, and with pitch and tempo changed together.
 
     The tempo is known to 1 % from the contours.
     """
-    middle = found_samples.length / 2
-    centre = place.start_s * RATE_HZ + place.tempo * middle
+    centre = place.start_s * RATE_HZ + place.tempo * part.middle
     tempos = [
         place.tempo + _TEMPO_STEP * step
         for step in range(-_TEMPO_STEPS_EACH_WAY, _TEMPO_STEPS_EACH_WAY + 1)
     ]
-    lines = [_LineHypothesis(middle, centre, tempo, tempo) for tempo in tempos]
+    lines = [_LineHypothesis(part, centre, tempo, tempo) for tempo in tempos]
     lines += [
-        _LineHypothesis(middle, centre, tempo, 1.0)
-        for tempo in tempos[4::8]
-        if abs(tempo - 1) > 5e-3
+        _LineHypothesis(part, centre, tempo, 1.0) for tempo in tempos[4::8] if abs(tempo - 1) > 5e-3
     ]
     if abs(place.tempo - 1.0) < _UNCHANGED_TEMPO_TOLERANCE:
-        lines.append(_LineHypothesis(middle, centre, 1.0, 1.0, _UNCHANGED_SPEED_WEIGHT))
+        lines.append(_LineHypothesis(part, centre, 1.0, 1.0, _UNCHANGED_SPEED_WEIGHT))
     return lines
 
 
-def _line_through_path(path: TimePath, found_samples: FractionalSamples) -> _LineHypothesis:
-    middle, speed = found_samples.length / 2, path.speed
-    centre = float(path.sent[0] + speed * (middle - path.found[0]))
-    return _LineHypothesis(middle, centre, speed, speed)
+def _line_through_path(path: TimePath, line: _LineHypothesis) -> _LineHypothesis:
+    centre = float(path.sent[0] + path.speed * (line.part.middle - path.found[0]))
+    return _LineHypothesis(line.part, centre, path.speed, path.speed)
 
 
 def _line_agreement(
@@ -197,22 +241,21 @@ def _line_agreement(
     probes: Sequence[float],
 ) -> float:
     """Return how well a line agrees: the sum of the correlation peaks of windows at ``probes``."""
-    slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
         window = TrackingWindow(
-            centre, line.sent_position(centre), line.pitch, _WINDOW_SAMPLES, slack
+            centre, line.sent_position(centre), line.pitch, _WINDOW_SAMPLES, round(line.part.slack)
         )
         total += float(correlate_lags(found_samples, sent, window, 1).max())
     return total
 
 
-def _probe_centres(found_samples: FractionalSamples) -> list[float]:
-    """Return the centres of the loudest windows near the middle."""
-    reach = min(found_samples.length / 2 - _WINDOW_SAMPLES / 2, _PROBE_DISTANCE_S_MAX * RATE_HZ)
+def _probe_centres(found_samples: FractionalSamples, part: _FoundPart) -> list[float]:
+    """Return the centres of the loudest windows near the middle of a part of the found sound."""
+    reach = min(0.5 * (part.length - _WINDOW_SAMPLES), _PROBE_DISTANCE_S_MAX * RATE_HZ)
     if reach <= 0:
-        return [found_samples.length / 2]
-    centres = np.arange(-reach, reach + 1, _WINDOW_SAMPLES / 2) + found_samples.length / 2
+        return [part.middle]
+    centres = np.arange(-reach, reach + 1, _WINDOW_SAMPLES / 2) + part.middle
     loud = np.mean(found_samples.read(centres[:, None] + np.arange(-512.0, 512.0)) ** 2, axis=1)
     best = np.argsort(loud)[::-1][:_PROBES_MAX]
     return [float(centres[one]) for one in sorted(best)]
@@ -224,14 +267,17 @@ def _track_from_middle(
     """Track in both directions from the middle; each window is predicted from the one before."""
     size = _WINDOW_SAMPLES if line.pitch_kept else _LONG_WINDOW_SAMPLES
     hop = size / 4 if line.pitch_kept else size / 2
-    steps = max(0, int((found_samples.length - size) / 2 / hop))
+    # at least three windows, so that a sound of one second has a path
+    steps = max(1, int((line.part.length - size) / 2 / hop))
     knots = []
     for direction in (range(steps + 1), range(-1, -steps - 1, -1)):
         tracker = _Tracker(
-            line, _JITTER_SAMPLES_MAX_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES_MAX * 4
+            line,
+            _JITTER_SAMPLES_MAX_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES_MAX * 4,
+            line.part.slack,
         )
         for step in direction:
-            centre = line.middle + step * hop
+            centre = line.part.middle + step * hop
             window = tracker.next_window(centre, size)
             at = tracker.locate_window(window, correlate_lags(found_samples, sent, window))
             if at is not None:
@@ -249,16 +295,14 @@ class _Tracker:
 
     line: _LineHypothesis
     reach: float
+    slack: float
     shift: float = 0.0
-    slack: float = _SLACK_S * RATE_HZ
     pool: NDArray[np.float32] | None = None
     weight: float = 0.0
 
     def next_window(self, centre: float, size: int) -> TrackingWindow:
-        slack = round(_SLACK_S * RATE_HZ)
-        return TrackingWindow(
-            centre, self.line.sent_position(centre) + self.shift, self.line.pitch, size, slack
-        )
+        expected, slack = self.line.sent_position(centre) + self.shift, round(self.line.part.slack)
+        return TrackingWindow(centre, expected, self.line.pitch, size, slack)
 
     def locate_window(self, window: TrackingWindow, lags: NDArray[np.float32]) -> float | None:
         """Return the position of the window's centre in the sent sound; None if it is uncertain."""
@@ -268,7 +312,7 @@ class _Tracker:
         near = pooled[middle - reach : middle + reach + 1]
         best = int(np.argmax(near)) - reach
         if near[best + reach] < _CORRELATION_PEAK_MIN:
-            self.slack = min(self.slack * 1.2, _SLACK_S * RATE_HZ)
+            self.slack = min(self.slack * 1.2, self.line.part.slack)
             return None
         at = round(window.sent) + (best + peak_offset(near, best + reach)) / LAG_OVERSAMPLING
         moved = at - window.sent
