@@ -34,6 +34,7 @@ from entrenous.app.web import (
     posted_form,
     show,
     show_error,
+    state_of,
 )
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
@@ -136,6 +137,8 @@ class _OnlyThisBrowser:
         ):
             await show(request, "closed.html", status=403)(scope, receive, send)
             return
+        if request.headers.get("sec-fetch-dest") == "document":
+            state_of(request).end_shown_view()
         with speaking(language_of(request).tag):
             await self._answer_or_show_fault(request, scope, receive, send)
 

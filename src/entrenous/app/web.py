@@ -73,6 +73,8 @@ class AppState:
     pages: tuple[Route, ...] = ()
     page_files: PageFileCache = field(default_factory=PageFileCache)
     cases: CaseIndex = field(default_factory=CaseIndex)
+    #: Ends the view of a message that opens once. Called when the browser leaves its page.
+    end_shown_view: Callable[[], None] = lambda: None
 
     @property
     def has_device(self) -> bool:

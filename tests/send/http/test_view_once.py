@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,10 +24,14 @@ from PIL import Image
 
 from entrenous.base.errors import TakenBack
 from entrenous.send.http import view_once
+from entrenous.send.http.view_once import ViewedContent, ViewSession
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole
+from entrenous.send.message.states import ViewNotCompleted
 from tests.send.commands.changed_sender import TO_BEN, send_raw_files
 from tests.send.commands.hostile_files import HTML_SCRIPT, SHELL_SCRIPT, valid_copies
 from tests.send.commands.test_letters import CommandLine, CommandResult
 from tests.send.http.chromium import Browser, start_chromium
+from tests.village.malicious_relay import HonestCall
 
 pytestmark = pytest.mark.real
 
@@ -245,11 +250,50 @@ def test_view_that_did_not_load_may_be_repeated(
 ) -> None:
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 0.1)
     name = send_view_once(cli)
-    result = OpenCommand(cli, name).run(lambda address: _load_files(address, files=0))
+    result = OpenCommand(cli, name).run(lambda address: _load_files(address, files=0, leave=False))
     assert (result.status, "does not count as opened" in " ".join(result.err.split())) == (3, True)
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 60)
     assert OpenCommand(cli, name).run(lambda address: _load_files(address, files=3)).status == 0
     assert "used up" in cli.run("ben", "inbox").out
+
+
+def test_text_counts_as_opened_once_its_page_is_served(cli: CommandLine) -> None:
+    name = send_raw_files(cli, [], "--once", text=MESSAGE_TEXT)
+    assert OpenCommand(cli, name).run(lambda address: _load_files(address, files=0)).status == 0
+    assert "used up" in cli.run("ben", "inbox").out
+
+
+@pytest.mark.parametrize("leaves_by_button", [True, False])
+def test_text_whose_reader_left_before_it_was_shown_may_be_read_later(
+    cli: CommandLine, *, leaves_by_button: bool
+) -> None:
+    """Ben leaves the page, or closes his browser, while the relay sends the share of the key."""
+    name = send_raw_files(cli, [], "--once", text=MESSAGE_TEXT)
+    pressed = queue.Queue[_PressedShow]()
+
+    def leave_before_answer(honest: HonestCall, *arguments: Any) -> Any:
+        share, page = honest(*arguments), pressed.get(timeout=60)
+        if leaves_by_button:
+            httpx.post(page.show.replace("/show", "/end"))
+        page.connection.close()
+        httpx.get(page.show)  # when this is answered, the server has seen that the browser left
+        return share
+
+    with cli.courier.replace_calls(open_share=leave_before_answer):
+        result = OpenCommand(cli, name).run(lambda address: pressed.put(_press_show(address)))
+    assert (result.status, "does not count as opened" in " ".join(result.err.split())) == (3, True)
+    assert "waiting, opens once" in cli.run("ben", "inbox").out
+    assert OpenCommand(cli, name).run(lambda address: _load_files(address, files=0)).status == 0
+
+
+def test_a_failed_view_gives_out_nothing_more() -> None:
+    """The page got the text, but did not load the picture in time."""
+    picture = ContentFile("image/jpeg", b"picture", FileRole.PICTURE)
+    look = ViewSession("ana")
+    look.provide_content(ViewedContent(MESSAGE_TEXT, (picture,)))
+    assert look.take_content() is not None
+    look.report_failure(ViewNotCompleted(name="7-lunar-otter"))
+    assert (look.over.is_set(), look.take_content(), look.hand_out_file(0)) == (True, None, None)
 
 
 @pytest.mark.threat("view-once-left-behind")
@@ -335,15 +379,31 @@ def _show_target(cover: httpx.Response) -> str:
     return cover.text.split('action="')[2].split('"')[0]
 
 
-def _load_files(address: str, files: int) -> None:
-    """Press Show and load this many files; then press Leave, unless ``files`` is 0."""
+def _load_files(address: str, files: int, *, leave: bool = True) -> None:
+    """Press Show and load this many files; then press Leave."""
     with httpx.Client() as client:
         show = _show_target(client.get(address))
         client.post(httpx.URL(address).join(show))
         for number in range(1, files + 1):
             client.get(httpx.URL(address).join(show.replace("show", str(number))))
-        if files:
+        if leave:
             client.post(httpx.URL(address).join(show.replace("show", "end")))
+
+
+class _PressedShow(NamedTuple):
+    """The address to which *Show* was sent, and the connection that waits for the answer."""
+
+    show: str
+    connection: socket.socket
+
+
+def _press_show(address: str) -> _PressedShow:
+    """Press Show, and do not wait for the answer."""
+    show = httpx.URL(address).join(_show_target(httpx.get(address)))
+    connection = socket.create_connection((show.host, show.port or 0))
+    head = f"POST {show.path} HTTP/1.1\r\nHost: {show.netloc.decode()}\r\nContent-Length: 0\r\n\r\n"
+    connection.sendall(head.encode())
+    return _PressedShow(str(show), connection)
 
 
 def _status_as_other_user(port: int, path: str) -> int | None:

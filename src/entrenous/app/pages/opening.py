@@ -32,8 +32,13 @@ from entrenous.app.web import (
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
-from entrenous.send.http.view_once import ViewSession, open_for_view
-from entrenous.send.inbox import find_received_message
+from entrenous.send.http.view_once import (
+    VIEW_PAGE_SECONDS,
+    ViewSession,
+    open_for_view,
+    wait_for_content,
+)
+from entrenous.send.inbox import find_received_message, has_expired
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
@@ -142,7 +147,8 @@ async def serve_file(request: Request) -> Response:
     page_files, key = state_of(request).page_files, ("message", name, number)
 
     def read_unless_cached(device: Device) -> ContentFile | None:
-        if find_received_message(name, device).key is None:  # the message can no longer be opened
+        received = find_received_message(name, device)
+        if received.key is None or has_expired(received, device):  # it can no longer be opened
             page_files.forget_files_of(name)
         return None if page_files.find(key) else stored_file(name, number, device)
 
@@ -202,16 +208,28 @@ async def offer_view_once(request: Request) -> Response:
 
 
 async def open_and_show_view_once(request: Request) -> Response:
-    """Open and show the message; it counts as opened once the page has loaded all of it."""
-    once = _find_view_once(request)
-    if not once.view_session.request_opening():
+    """Open and show the message; it counts as opened once the page has loaded all of it. The view
+    ends when the page is left, when the app is locked, and after ten minutes.
+    """
+    once, state = _find_view_once(request), state_of(request)
+    view_session = once.view_session
+    if not view_session.request_opening():
         raise ShownAlready
-    opening = state_of(request).vault.run(partial(open_for_view, once.name, once.view_session))
-    state_of(request).vault.call_at_lock(once.view_session.end_view)
-    opening.add_done_callback(lambda done: _end_view_if_opening_failed(once.view_session, done))
-    shown = await asyncio.wrap_future(once.view_session.answer)
+    opening = state.vault.run(partial(open_for_view, once.name, view_session))
+    state.vault.call_at_lock(view_session.end_view)
+    state.end_shown_view = view_session.end_view
+    opening.add_done_callback(lambda done: _end_view_if_opening_failed(view_session, done))
+    shown = await wait_for_content(view_session, request)
+    if shown is None:
+        raise ShownAlready
+    asyncio.get_running_loop().call_later(VIEW_PAGE_SECONDS, view_session.end_view)
     return show(
-        request, "see_once.html", once=once, handle=_handle_in_address(request), shown=shown
+        request,
+        "see_once.html",
+        once=once,
+        handle=_handle_in_address(request),
+        shown=shown,
+        seconds=VIEW_PAGE_SECONDS,
     )
 
 
@@ -231,8 +249,11 @@ async def serve_view_once_file(request: Request) -> Response:
 
 
 async def end_view_once(request: Request) -> Response:
+    """End the view. Go back to the conversation, unless a script reports that the page was left."""
     once = _find_view_once(request)
     once.view_session.end_view()
+    if typed_text(await read_form(request), "left"):
+        return Response(status_code=204)
     return redirect_to(request, "conversation", person=once.person)
 
 

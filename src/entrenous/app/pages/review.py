@@ -38,7 +38,7 @@ from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.conversations import contact_names_among, participants_of_message
 from entrenous.send.guard import inspect_draft
-from entrenous.send.inbox import received_message_named, reference_to_message
+from entrenous.send.inbox import received_message_named, reference_to_message, text_to_show
 from entrenous.send.message.draft import (
     Draft,
     MessagePolicy,
@@ -257,13 +257,17 @@ async def serve_copy_preview_picture(request: Request) -> Response:
 
 
 def beginning_of_answered_message(reply: str, device: Device) -> str:
-    """Return the beginning of the answered message, or its name if it has no text; "" if no message
-    is answered.
+    """Return the beginning of the answered message, or its name if it has no text to show; "" if no
+    message is answered.
     """
     if not reply:
         return ""
     received = received_message_named(reply, device)
-    text = device.ledger.message_named(reply).caption if received is None else received.text
+    text = (
+        device.ledger.message_named(reply).caption
+        if received is None
+        else text_to_show(received, device)
+    )
     return (text or reply)[:_QUOTED_CHARS_MAX]
 
 

@@ -31,10 +31,7 @@ addEventListener("submit", (event) => {
   const form = event.target, button = form.querySelector("button:not([type=button])");
   if (form === leaveForm) return;
   isSending = true;
-  if (form.dataset.waits) {
-    const says = Object.assign(document.createElement("p"), { role: "status", textContent: form.dataset.waits });
-    form.append(says);
-  }
+  if (form.dataset.waits) form.append(Object.assign(document.createElement("p"), { role: "status", textContent: form.dataset.waits }));
   if (button) setTimeout(() => { button.disabled = true; });
 });
 
@@ -99,6 +96,12 @@ for (const name of ["pointerup", "pointercancel", "blur"]) addEventListener(name
   for (const veil of document.querySelectorAll(".veil.open")) veil.classList.remove("open");
 });
 
+// A message that opens once is shown for a limited time, and is gone when its page is left, even if the browser keeps the page.
+for (const form of document.querySelectorAll("form[data-seconds]")) {
+  setTimeout(() => location.replace(form.dataset.then), 1000 * form.dataset.seconds);
+  addEventListener("pagehide", () => { navigator.sendBeacon(form.action, new URLSearchParams({ left: "yes" })); document.getElementById("main").replaceChildren(); });
+}
+
 // A voice is recorded, listened to, and added to the files.
 for (const recorder of window.MediaRecorder ? document.querySelectorAll(".recorder") : []) {
   const button = recorder.querySelector("button"), says = recorder.querySelector("[role=status]"), start = button.textContent;
@@ -159,10 +162,7 @@ for (const field of document.querySelectorAll("[data-camera]")) {
     Object.assign(video, { autoplay: true, muted: true, playsInline: true });
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });
-    } catch {
-      start.replaceWith(Object.assign(document.createElement("p"), { textContent: field.dataset.none, role: "alert" }));
-      return;
-    }
+    } catch { start.replaceWith(Object.assign(document.createElement("p"), { textContent: field.dataset.none, role: "alert" })); return; }
     const take = newButton(field.dataset.takes, () => {
       const still = document.createElement("canvas");
       Object.assign(still, { width: video.videoWidth, height: video.videoHeight }).getContext("2d").drawImage(video, 0, 0);

@@ -67,10 +67,10 @@ class ViewSession:
     """One view of a message. ``cover`` is the path of the first page, which is served once;
     ``inside`` is the first part of the paths of the message's text and files.
 
-    The command waits for ``asked``, then answers with :meth:`provide_content` or
-    :meth:`report_failure`. ``loaded`` is set once the page has requested every file, ``over`` once
-    the view has ended, for example because the person left the page. The end of the view also sets
-    the other two.
+    The command waits for ``asked``, then calls :meth:`provide_content` or :meth:`report_failure`,
+    which complete ``answer``. ``loaded`` is set once the page has got the content and requested
+    every file, ``over`` once the view has ended, for example because the person left the page. The
+    end of the view also sets the other two.
     """
 
     sender: str
@@ -79,7 +79,7 @@ class ViewSession:
     asked: Event = field(default_factory=Event)
     loaded: Event = field(default_factory=Event)
     over: Event = field(default_factory=Event)
-    answer: "Future[ViewedContent]" = field(default_factory=Future)
+    answer: "Future[None]" = field(default_factory=Future)
     _shown: ViewedContent | None = None
     _unasked: set[int] = field(default_factory=set)
     _given: bool = False
@@ -100,17 +100,29 @@ class ViewSession:
             return first
 
     def provide_content(self, shown: ViewedContent) -> None:
-        """Provide the opened content."""
-        self._shown, self._unasked = shown, set(range(len(shown.files)))
-        self._was_shown = True
-        if not self._unasked:
-            self.loaded.set()
-        self.answer.set_result(shown)
+        """Provide the opened content, unless the view has ended meanwhile."""
+        with self._lock:
+            if not self.over.is_set():
+                self._shown, self._unasked = shown, set(range(len(shown.files)))
+        self.answer.set_result(None)
 
     def report_failure(self, why: Exception) -> None:
-        """Report that the message was not opened, or will not be shown."""
+        """Report that the message was not opened, or does not count as opened; end the view."""
         if not self.answer.done():
             self.answer.set_exception(why)
+        self.end_view()
+
+    def take_content(self) -> ViewedContent | None:
+        """Return the content for the page, or None if the view has ended. A message without files
+        has now been shown.
+        """
+        with self._lock:
+            if self._shown is None:
+                return None
+            self._was_shown = True
+            if self.has_requested_all():
+                self.loaded.set()
+            return self._shown
 
     def hand_out_file(self, index: int) -> ContentFile | None:
         """Return a file by its index, while the content may be viewed."""
@@ -119,19 +131,32 @@ class ViewSession:
             return None
         with self._lock:
             self._unasked.discard(index)
-            if not self._unasked:
+            if self.has_requested_all():
                 self.loaded.set()
         return shown.files[index]
 
     def has_requested_all(self) -> bool:
-        """Return whether the page has requested every file."""
+        """Return whether the page has got the content and requested every file."""
         return self._was_shown and not self._unasked
 
     def end_view(self) -> None:
         """Drop the content, and set every event, so that no thread waits for this view any more."""
-        self._shown = None
-        for one in (self.over, self.asked, self.loaded):
-            one.set()
+        with self._lock:
+            self._shown = None
+            for one in (self.over, self.asked, self.loaded):
+                one.set()
+
+
+async def wait_for_content(look: ViewSession, request: Request) -> ViewedContent | None:
+    """Wait for the opening; return the content for the page that answers ``request``. Return None
+    if the view has ended, for example because the browser no longer waits for that page.
+
+    Raises the error that was reported to the session.
+    """
+    await asyncio.wrap_future(look.answer)
+    if await request.is_disconnected():
+        look.end_view()
+    return look.take_content()
 
 
 def view_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
@@ -162,14 +187,16 @@ class _ViewOncePages:
             return self._render_page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
         return self._render_page()
 
-    async def show_message(self, _: Request) -> Response:
+    async def show_message(self, request: Request) -> Response:
         """Request the opening, and wait for it."""
         if not self._look.request_opening():
             return self._render_page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
         try:
-            shown = await asyncio.wrap_future(self._look.answer)
+            shown = await wait_for_content(self._look, request)
         except EntrenousError as why:
             return self._render_page(words=str(why), status=409)
+        if shown is None:
+            return self._render_page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
         return self._render_page(shown=shown)
 
     async def end_view(self, _: Request) -> Response:
@@ -283,8 +310,8 @@ def show_once(message: str, sender: str, device: Device) -> None:
 
 
 def open_for_view(message: str, look: ViewSession, device: Device) -> None:
-    """Open a message for a page to show. The opening counts once the page has requested
-    every file.
+    """Open a message for a page to show. The opening counts once the page has got the text and
+    requested every file.
 
     Raises ViewNotCompleted, UnsafeToShow, and the errors of :func:`.show_received_message`.
     """
