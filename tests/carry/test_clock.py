@@ -1,7 +1,7 @@
 """Tests of a relay with an implausible clock: alone, beside other relays, and across restarts."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +12,7 @@ import pytest
 from entrenous.base.errors import Expired, RelayClockAhead
 from entrenous.base.identifiers import BlobId
 from entrenous.carry.accept import accept, list_waiting_envelopes
-from entrenous.carry.blob_upload import upload_blob
+from entrenous.carry.blob_upload import find_blob, find_upload_progress, upload_blob
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay, stored_clock_mark
 from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
@@ -156,6 +156,8 @@ def test_doubtful_clock_reports_nothing_as_expired(
         lambda: accept(message.new_envelope(), message.token, relay),
         lambda: upload_blob(message.blob_deposit(), message.token, stream(b""), relay),
         lambda: upload_blob(new_blob, message.token, stream(b""), relay),
+        lambda: find_blob(message.blob_id, message.fetch, relay),
+        lambda: find_upload_progress(message.blob_id, message.withdraw, relay),
         lambda: add_and_drop_send_tokens(message.mailbox, message.owner, no_tokens, relay),
     ):
         with pytest.raises(RelayClockAhead):
@@ -168,6 +170,41 @@ def test_doubtful_clock_reports_nothing_as_expired(
         == message.share
     )
     assert run_sync(accept(message.new_envelope(), message.token, relay))
+
+
+def test_upload_can_be_repeated_if_the_clock_was_wrong_when_it_ended(
+    relay: Relay, clock: SettableClock, message: SampleMessage
+) -> None:
+    deposit = replace(message.blob_deposit(), id=BlobId(bytes(16)))
+    right_time = clock.moment
+
+    async def upload_while_the_clock_jumps() -> AsyncIterator[bytes]:
+        yield message.blob[:2000]
+        clock.moment = right_time + timedelta(days=3)
+        yield message.blob[2000:]
+
+    with pytest.raises(RelayClockAhead):
+        run_sync(upload_blob(deposit, message.token, upload_while_the_clock_jumps(), relay))
+    clock.moment = right_time
+    came, size = run_sync(find_upload_progress(deposit.id, message.withdraw, relay))
+    assert size == len(message.blob)
+    assert run_sync(
+        upload_blob(deposit, message.token, stream(message.blob[came:]), relay, start=came)
+    )
+
+
+def test_doubtful_clock_does_not_say_that_the_blob_of_a_post_has_expired(
+    relay: Relay, clock: SettableClock, message: SampleMessage
+) -> None:
+    """The blob expires a day after its upload if it is not posted, the message only in a week."""
+    blob = replace(message.blob_deposit(), id=BlobId(bytes(16)))
+    assert run_sync(upload_blob(blob, message.token, stream(message.blob), relay))
+    envelope = replace(message.new_envelope(), blobs=(blob.id,))
+    clock.advance(days=3)
+    with pytest.raises(RelayClockAhead):
+        run_sync(accept(envelope, message.token, relay))
+    clock.advance(days=-3)
+    assert run_sync(accept(envelope, message.token, relay))
 
 
 def test_withdrawal_deletes_whatever_the_clock_says(

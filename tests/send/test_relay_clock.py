@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -71,3 +72,25 @@ def test_messages_wait_while_the_relays_clock_is_wrong(network_after_sweep: Netw
     assert open_message(message.name, ben.device).files
     fetch_messages(ana.device)
     assert ben.received_count() == 2
+
+
+@pytest.mark.slow
+def test_message_waits_if_the_relays_clock_becomes_wrong_during_an_upload(
+    network_after_sweep: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, ana, ben = network_after_sweep, network_after_sweep["ana"], network_after_sweep["ben"]
+    right_time, blobs = network.clock.moment, network.relays[RELAY_URL].blobs
+    ana.device = replace(ana.device, clock=SettableClock(right_time))
+    honest_store = blobs.store
+
+    async def store_and_jump(*arguments: Any) -> None:
+        await honest_store(*arguments)
+        network.clock.moment = right_time + timedelta(days=400)
+
+    monkeypatch.setattr(blobs, "store", store_and_jump)
+    with pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
+    monkeypatch.undo()
+    network.clock.moment = right_time
+    fetch_messages(ana.device)
+    assert ben.received_count() == 1

@@ -37,6 +37,7 @@ from entrenous.carry.relay_rows import (
     StoredShare,
     StoredShareGroup,
     StoredToken,
+    StoredUpload,
     next_envelope_state,
 )
 from entrenous.carry.relay_settings import RelayLimits
@@ -77,8 +78,8 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
             too far ahead or past.
         MailboxFull: the mailbox already has the maximum number of letters or shares, or the group
             has the maximum number of shares.
-        RelayClockAhead: the relay's clock may be wrong, so it is unknown whether the envelope or
-            its token has expired.
+        RelayClockAhead: the relay's clock may be wrong, so it is unknown whether the envelope, its
+            token or one of its blobs has expired.
     """
     if len(envelope.sealed) > SEALED_LETTER_BYTES_MAX:
         raise TooLarge(limit_bytes=SEALED_LETTER_BYTES_MAX)
@@ -189,6 +190,17 @@ def refuse_invalid_expiry(
         raise TooFarAhead(limit_days=limits.keep_days)
 
 
+def refuse_expired_blob(
+    view: RowView, stored: StoredBlob | StoredUpload, present: datetime
+) -> None:
+    """Raise NoSuchBlob if a blob or its upload has expired; RelayClockAhead if it may only seem so
+    because of a wrong clock.
+    """
+    if stored.due_at <= present:
+        refuse_clock_ahead(view, present)
+        raise NoSuchBlob
+
+
 def _store_envelope(
     tx: RowTransaction, envelope: Envelope, digest: bytes, present: datetime
 ) -> None:
@@ -225,8 +237,9 @@ def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: da
     them), which shows that the same sender posted both.
     """
     stored = tx.get(StoredBlob, blob)
-    if stored is None or stored.due_at <= present or stored.mailbox != envelope.mailbox:
+    if stored is None or stored.mailbox != envelope.mailbox:
         raise NoSuchBlob
+    refuse_expired_blob(tx, stored, present)
     if not equal_in_constant_time(stored.withdraw_lock, envelope.withdraw_lock):
         raise NoSuchBlob
     if stored.envelope is not None:

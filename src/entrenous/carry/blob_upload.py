@@ -23,7 +23,7 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import BLOB_BYTES_MAX, UNREFERENCED_BLOB_HOURS
 from entrenous.base.secret import Secret
-from entrenous.carry.accept import refuse_invalid_expiry
+from entrenous.carry.accept import refuse_expired_blob, refuse_invalid_expiry
 from entrenous.carry.expire import (
     delete_blob_row,
     delete_upload_row,
@@ -115,14 +115,16 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
 
     Raises:
         NoSuchBlob: the blob is not stored, or has expired.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the blob has expired.
         WrongToken: this is not its fetch token.
     """
     present = now(relay)
 
     def find_row(view: RowView) -> StoredBlob:
         stored = view.get(StoredBlob, blob)
-        if stored is None or stored.due_at <= present:
+        if stored is None:
             raise NoSuchBlob
+        refuse_expired_blob(view, stored, present)
         if not equal_in_constant_time(stored.fetch_lock, token_hash(token)):
             raise WrongToken
         return stored
@@ -137,14 +139,16 @@ async def find_upload_progress(blob: BlobId, token: Secret, relay: Relay) -> tup
 
     Raises:
         NoSuchBlob: the relay has no blob and no upload with this id, or only an expired one.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether it has expired.
         WrongToken: this is not its withdraw token.
     """
     present = now(relay)
 
     def find_row(view: RowView) -> StoredBlob | StoredUpload:
         stored = view.get(StoredBlob, blob) or view.get(StoredUpload, blob)
-        if stored is None or stored.due_at <= present:
+        if stored is None:
             raise NoSuchBlob
+        refuse_expired_blob(view, stored, present)
         if not equal_in_constant_time(stored.withdraw_lock, token_hash(token)):
             raise WrongToken
         return stored
@@ -221,8 +225,9 @@ def _publish_blob(tx: RowTransaction, upload: StoredUpload, present: datetime) -
     if stored is not None:
         raise IdInUse
     row = tx.get(StoredUpload, upload.blob)
-    if row is None or row.name != upload.name or row.due_at <= present:
-        raise NoSuchBlob  # the upload expired, or its mailbox was deleted
+    if row is None or row.name != upload.name:
+        raise NoSuchBlob  # the upload expired and was deleted, or its mailbox was
+    refuse_expired_blob(tx, row, present)
     tx.drop(StoredUpload, upload.blob)
     tx.put(
         StoredBlob(
