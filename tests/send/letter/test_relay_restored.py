@@ -20,13 +20,14 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.relay_tasks import repeat_requests_after_restore
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.block import block_contact
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.households import add_linked_device, catch_up
-from tests.village.malicious_relay import HonestCall
+from tests.village.malicious_relay import HonestCall, error_trick
 from tests.village.relay import relay_with_courier
 
 
@@ -45,10 +46,10 @@ class RestorableNetwork:
     def back_up(self) -> None:
         self.backup = copy.deepcopy(self.relay.mail)
 
-    def restore(self) -> None:
+    def restore(self, *, with_shares: bool = False) -> None:
         self.network.clock.advance(hours=7)
         vars(self.relay.mail).update(vars(copy.deepcopy(self.backup)))
-        run_sync(delete_untrusted_rows(self.relay, frozenset(), with_shares=False))
+        run_sync(delete_untrusted_rows(self.relay, frozenset(), with_shares=with_shares))
 
 
 @pytest.mark.threat("backups-revive")
@@ -90,6 +91,52 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
     fetch_messages(ahead)
     fetch_messages(right)
     assert ana.courier.calls["withdraw"] == before + 1
+
+
+def test_a_recall_that_fails_after_a_restore_is_repeated_an_hour_later() -> None:
+    """The other copy is recalled at once."""
+    restorable = RestorableNetwork()
+    ana, ben = restorable.network.set_up_person("ana"), restorable.network.set_up_person("ben")
+    ana.add_contact(ben)
+    names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
+    restorable.back_up()
+    for name in names:
+        recall_message(name, ana.device)
+    restorable.restore(with_shares=True)
+    with ana.courier.replace_calls(withdraw=error_trick(RelayUnreachable(host="x"), times=1)):
+        fetch_messages(ana.device)
+    assert waiting_letters(ben) == 1
+    fetch_messages(ana.device)
+    assert waiting_letters(ben) == 1
+    restorable.network.clock.advance(hours=1)
+    fetch_messages(ana.device)
+    assert waiting_letters(ben) == 0
+    before = ana.courier.calls["withdraw"]
+    restorable.network.clock.advance(hours=7)
+    fetch_messages(ana.device)
+    assert ana.courier.calls["withdraw"] == before
+
+
+def waiting_letters(person: Person) -> int:
+    url, mailbox, owner = person.home
+    return len(person.device.courier.waiting_envelopes(url, mailbox, owner, 0))
+
+
+def test_an_invite_link_made_after_the_backup_works_after_a_restore() -> None:
+    restorable = RestorableNetwork()
+    ana = restorable.network.set_up_person("ana")
+    ben = restorable.network.set_up_person("ben", OTHER_RELAY_URL)
+    cara = restorable.network.set_up_person("cara", OTHER_RELAY_URL)
+    restorable.back_up()
+    link = make_invite_link(ana.device)
+    used_link = make_invite_link(ana.device)
+    add_person(used_link, "ana", cara.device)
+    fetch_messages(ana.device)
+    restorable.restore()
+    fetch_messages(ana.device)
+    assert add_person(link, "ana", ben.device).name == "ana"
+    with pytest.raises(WrongToken):
+        add_person(used_link, "ana", ben.device)
 
 
 def test_the_record_of_an_old_mailbox_deletion_is_dropped() -> None:

@@ -7,7 +7,13 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.base.errors import EntrenousError, Expired, PostponedUntilClockIsRight
+from entrenous.base.errors import (
+    EntrenousError,
+    Expired,
+    NotFound,
+    PostponedUntilClockIsRight,
+    Unproven,
+)
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_REQUEST_S
 from entrenous.device.device import Device
@@ -29,6 +35,7 @@ from entrenous.send.devices.own_key_bundle import (
 from entrenous.send.devices.sync_send import queue_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.outbox import clock_difference_error
+from entrenous.send.people.people_nouns import INVITE_TABLE
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, send_token_changes
 from entrenous.send.tokens.token_ranges import TOKEN_WITHDRAWAL_TABLE, WITHDRAWN_TOKEN_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -142,20 +149,30 @@ def _repeat_if_restored(url: str, home: str, device: Device) -> None:
     _, restored_at = device.courier.status(url)
     seen = b"" if restored_at is None else b"%d" % int(restored_at.timestamp())
     if seen not in (b"", known):
-        _repeat_recalls(url, device)
+        failure = _repeat_recalls(url, device)
         with device.vault.transaction():
             repeat_mailbox_deletions(url, _earliest_repeated_request_time(device), device)
         if url == home:
             _repeat_requests_to_own_relay(device)
+        if failure is not None:
+            raise failure  # all this is repeated an hour later
     device.vault.put(RELAY_RESTORE, url, b"%d %s" % (now, seen))
 
 
-def _repeat_recalls(url: str, device: Device) -> None:
-    """Repeat the recent recalls at this relay."""
+def _repeat_recalls(url: str, device: Device) -> EntrenousError | None:
+    """Repeat the recent recalls at this relay; return an error after which they have to be repeated
+    again, or None.
+    """
+    failure = None
     for copy in list(_recently_recalled_copies(device)):
         if copy.relay_url == url:
-            with suppress(EntrenousError):
+            try:
                 device.courier.withdraw(url, copy.envelope, copy.withdraw_token)
+            except (NotFound, Unproven):
+                pass  # the relay has nothing that we could take back
+            except EntrenousError as error:
+                failure = error
+    return failure
 
 
 def _recently_recalled_copies(device: Device) -> Iterator[CopyDelivery]:
@@ -181,7 +198,7 @@ def _unix_seconds_now(device: Device) -> int:
 
 def _repeat_requests_to_own_relay(device: Device) -> None:
     """Send our own relay again the recent withdrawals of send tokens, the registrations of valid
-    send tokens, and the token that deletes the mailbox. Publish prekeys again.
+    send tokens and invite links, and the token that deletes the mailbox. Publish prekeys again.
     """
     since = _earliest_repeated_request_time(device)
     with device.vault.transaction():
@@ -196,3 +213,8 @@ def _repeat_requests_to_own_relay(device: Device) -> None:
             person = PersonId(bytes.fromhex(peer_id.split()[0]))
             queue_registration(issued, range(issued.next_unused, issued.until), person, device)
     publish_prekeys(device)
+    home, now = own_device(device).home, device.clock.now()
+    for link in INVITE_TABLE.all(device.vault):
+        expires_at = link.token.expires_at
+        if not link.is_used_up and (expires_at is None or expires_at > now):
+            device.courier.register_token(home.relay_url, home.mailbox, home.owner, link.token)
