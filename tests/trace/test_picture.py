@@ -124,6 +124,15 @@ def test_unrelated_photo_matches_nothing_and_all_tried_copies_are_counted(
     assert sent_pictures[0].ledger.traces()[-1] == seen.trace
 
 
+@pytest.mark.parametrize("size", [(1, 500), (500, 1)])
+def test_a_picture_of_one_line_matches_nothing(
+    sent_pictures: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], size: tuple[int, int]
+) -> None:
+    line = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    seen = trace_leak(sent_pictures, Image.fromarray(line))
+    assert (seen.trace.message, seen.trace.verdict.finding) == (None, Finding.NOBODY)
+
+
 def test_photo_without_stored_features_is_found_and_its_features_are_stored() -> None:
     device = offline_device()
     name, copies = mark_for_people(device, small_photo("coffee"), *RECIPIENTS)

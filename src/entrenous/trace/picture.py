@@ -73,7 +73,7 @@ def trace_picture(
         originals: a cache shared by several traces.
 
     Raises:
-        NothingToWeigh: this device sent no picture, and no clip that the picture shows.
+        NothingToWeigh: this device sent no picture and no clip.
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     with ThreadPoolExecutor(1) as executor:
@@ -104,7 +104,7 @@ def trace_picture(
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.record_trace(frame)
         return PictureTrace(frame, picture, (), frame.compared, len(attempted), without_record)
-    if not of_pictures and not lost.messages:
+    if not of_pictures and not in_clips and not lost.messages:
         raise NothingToWeigh
     verdicts = [
         MessageVerdict(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits

@@ -255,6 +255,18 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
     assert first.look not in {one.look for one in others}
 
 
+def test_pictures_without_a_record_are_compared_beside_one_with_a_record(
+    vault: Vault, ledger: VaultLedger
+) -> None:
+    """Computing the records of a message may be interrupted after its first picture."""
+    message = make_message(1, make_picture(1), make_picture(2), make_picture(3))
+    ledger.store_message(message)
+    ledger.store_picture_record(message.id, 0, sample_photo("coffee"))
+    assert ledger.pictures_without_record() == ((message.id, 1), (message.id, 2))
+    compared = VaultLedger(vault).pictures_to_compare(sample_photo("coffee"))
+    assert {(one.place, one.learnt) for one in compared} == {(0, True), (1, False), (2, False)}
+
+
 @PICTURE_SEARCH_VAULTS
 def test_existing_picture_record_works_like_a_computed_one(ledger: VaultLedger) -> None:
     ledger.store_message(make_message(1))

@@ -46,6 +46,7 @@ _TRACE_TABLE: Final = Table("trace", Trace)
 _COMPARED_PICTURES_MAX: Final = 32
 _PACKED_EMPTY_TUPLE: Final = msgspec.msgpack.encode(())
 _decode_message_fields: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 EncodedCopyBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
 SentMedia = tuple[SentPicture | SentClip | SentSound, ...]
 
@@ -198,15 +199,16 @@ class VaultLedger:
         each.
         """
         seen = self._picture_records()
-        known = seen.messages | {message for message, _ in seen.damaged}
-        names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGE_TABLE))
-        never = (
-            (name, place)
-            for name in names
-            if name not in known
-            for place in range(len(self.message(name).pictures))
-        )
+        stored = {place for same in seen.places for place in same} | set(seen.damaged)
+        never = (place for place in self._picture_places() if place not in stored)
         return (*seen.damaged, *never)
+
+    def _picture_places(self) -> Iterator[tuple[MessageId, int]]:
+        """Yield the message and place of every sent picture; no picture is decoded."""
+        for key, record in self._vault.items(_MESSAGE_TABLE):
+            pictures = _decode_message_fields(record).get("pictures", _PACKED_EMPTY_TUPLE)
+            message = MessageId(bytes.fromhex(key))
+            yield from ((message, place) for place in range(len(_decode_list(pictures))))
 
     def _picture_records(self) -> "PictureRecords":
         from entrenous.device.store.picture_search import PictureRecords  # noqa: PLC0415 - loads OpenCV

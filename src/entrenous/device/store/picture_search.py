@@ -61,11 +61,6 @@ class PictureRecords:
             tuple(damaged),
         )
 
-    @property
-    def messages(self) -> frozenset[MessageId]:
-        """Return the messages that have a readable picture record."""
-        return frozenset(message for places in self.places for message, _ in places)
-
     def likeliest_pictures(self, found: Picture, limit: int) -> list[PictureCandidate]:
         """Return the pictures with the ``limit`` likeliest records, the likeliest first.
 

@@ -170,6 +170,8 @@ def _find_points(grey: Pixels, limit: int) -> DetectedPoints:
 
 
 def _has_little_detail(grey: Pixels) -> bool:
+    if min(grey.shape) < 2:
+        return True  # half of this size would be empty
     half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     detail = cv2.absdiff(half, cv2.GaussianBlur(half, (0, 0), 1.6))
     return bool(detail.mean() < _LITTLE_DETAIL_LEVELS_MAX)
