@@ -7,6 +7,9 @@ import av
 import numpy as np
 import pytest
 
+from bench.sounds.attacks import coded
+from bench.sounds.material import voice
+from entrenous.base.audio_video import UnsupportedVideoCodec
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.media.clip_reader import read_clip
@@ -15,8 +18,8 @@ from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_file import mark_file
 from entrenous.trace.trace_file import trace_file
 from entrenous.watermark.verdict import Finding, NothingToWeigh
-from tests.clips import encode_clip, hand_held_frames
-from tests.trace.test_trace_picture import offline_device
+from tests.clips import encode_clip, hand_held_frames, merge_streams
+from tests.trace.offline_device import encode_jpeg, offline_device, sample_photo
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +60,30 @@ def test_a_clip_with_unrelated_frames_is_traced_by_its_sound() -> None:
     assert [kept.number for kept in device.ledger.traces()] == [1]
     silent = trace_file(black, device).trace
     assert silent.verdict.finding is Finding.NOBODY
+
+
+def test_clip_with_unsupported_frames_is_traced_by_its_sound_or_refused() -> None:
+    device, film = device_for_clips(), hand_held_frames(seconds=0.2)
+    recording = coded(voice(6.0, 48_000), 48_000, "libopus", "ogg", 48_000)
+    made = {copy.to: copy.data for _, copy in mark_file(recording, RECIPIENTS, None, device)}
+    unread = encode_clip(film, codec="ffv1", container="matroska")
+
+    def with_sound(sound: bytes) -> bytes:
+        return merge_streams(unread, sound, container="matroska")
+
+    assert trace_file(with_sound(made["ben"]), device).trace.verdict.named == ("ben",)
+    for leak in (unread, with_sound(recording)):
+        with pytest.raises(UnsupportedVideoCodec):
+            trace_file(leak, device)
+    assert len(device.ledger.traces()) == 1
+
+
+def test_screenshot_of_no_clip_names_nobody_if_only_clips_were_sent() -> None:
+    device = device_for_clips()
+    list(mark_file(encode_clip(hand_held_frames(seconds=0.5)), RECIPIENTS, None, device))
+    trace = trace_file(encode_jpeg(sample_photo("coffee")), device).trace
+    assert (trace.verdict.finding, trace.message) == (Finding.NOBODY, None)
+    assert trace.compared == len(RECIPIENTS)
 
 
 def test_nothing_sent_raises_nothing_to_weigh_for_clip_and_sound() -> None:

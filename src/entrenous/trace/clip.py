@@ -431,13 +431,21 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
 
 
 def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:
-    """Return decoded frames from the middle of a found clip, and the clip's whole length."""
+    """Return decoded frames from the middle of a found clip, and the clip's whole length.
+
+    If the middle has no frames, they are from the start.
+    """
     with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         length_s = clip.shown.length_s
     start_s = max(0.0, 0.5 * (length_s - _EXCERPT_LENGTH_S))
     cut = FrameSelection(start_s, start_s + _EXCERPT_LENGTH_S, side_px=_FOUND_SIDE_PX_MAX)
     with device.read_clip(untrusted_data, cut) as clip:
         found = list(clip.frames)
+    if not found:
+        # one frame is shown for a long time, or the sound is much longer than the pictures
+        cut = replace(cut, start_s=0.0, stop_s=_EXCERPT_LENGTH_S)
+        with device.read_clip(untrusted_data, cut) as clip:
+            found = list(clip.frames)
     if not found:
         raise NoVideoFound
     return found, max(length_s, found[-1].at_s)
@@ -466,6 +474,8 @@ def _verdicts_of_alignment(
 
 
 def _matched_span(aligned: ClipAlignment, length_s: float) -> MatchedSpan:
-    speed = aligned.timing.speed
-    start_s = max(0.0, aligned.timing.start_s)
-    return MatchedSpan(start_s, max(0.0, length_s * speed), speed)
+    """Return the part of the sent clip that a found clip of this length covers."""
+    timing = aligned.timing
+    start_s = max(0.0, timing.start_s)
+    stop_s = min(aligned.candidate.clip.length_s, timing.start_s + timing.speed * length_s)
+    return MatchedSpan(start_s, max(0.0, stop_s - start_s), timing.speed)

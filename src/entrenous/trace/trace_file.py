@@ -4,7 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 
-from entrenous.base.audio_video import DamagedSound, NoSoundFound, NoVideoFound, SoundTooLong
+from entrenous.base.audio_video import (
+    DamagedSound,
+    NoSoundFound,
+    NoVideoFound,
+    SoundTooLong,
+    UnsupportedVideoCodec,
+)
 from entrenous.base.identifiers import MessageName
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
@@ -64,9 +70,18 @@ def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     Both searches share one accepted chance of naming an innocent copy (alpha). Chances are
     corrected for the number of all copies ever sent, in which a clip's copies count twice: once
     for the frames, and once for the sound.
+
+    Raises:
+        UnsupportedVideoCodec: the frames cannot be read, and the sound track names nobody.
     """
     try:
         by_frames = _load_tracer("entrenous.trace.clip", "trace_clip")(untrusted_data, device)
+    except UnsupportedVideoCodec:
+        # it has frames, which were not compared, so a sound that names nobody is no answer
+        named = _name_by_sound_track(untrusted_data, device)
+        if named is None:
+            raise
+        return named
     except NoVideoFound:
         return _trace_sound(untrusted_data, device)
     except NothingToWeigh:
@@ -80,6 +95,15 @@ def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     sound_is_silent = by_sound.verdict.finding is Finding.NOBODY
     chosen = by_frames if sound_is_silent and by_frames.message else by_sound
     return replace(chosen, lost=tuple(dict.fromkeys((*by_frames.lost, *by_sound.lost))))
+
+
+def _name_by_sound_track(untrusted_data: bytes, device: Device) -> Trace | None:
+    """Trace a clip by its sound track; return None if that names no copy."""
+    try:
+        by_sound = _trace_sound_track(untrusted_data, device)
+    except NothingToWeigh:
+        return None
+    return by_sound if by_sound.verdict.named else None
 
 
 def _trace_sound_track(untrusted_data: bytes, device: Device) -> Trace:

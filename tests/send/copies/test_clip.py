@@ -1,8 +1,11 @@
 """Tests of making marked copies of a clip, and of clips with unusable sound or frames."""
 
+import io
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+import av
+import numpy as np
 import pytest
 
 from bench.sounds.attacks import coded
@@ -16,6 +19,7 @@ from entrenous.base.audio_video import (
     UnsupportedVideoCodec,
 )
 from entrenous.media.clip_reader import read_clip
+from entrenous.send.copies.clip_copies import read_clip_format, survey_clip
 from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_message_clip
 from entrenous.send.copies.mark_file import CopyNotWritten, mark_file
 from entrenous.send.message.transfer_progress import ignore_progress
@@ -39,6 +43,36 @@ def test_unwritten_copy_is_removed_from_the_ledger(written_count: int) -> None:
         marked_copies.throw(CopyNotWritten())
     known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
     assert known == [RECIPIENTS[:1]][:written_count]
+
+
+def live_webm(data: bytes) -> bytes:
+    """Return the clip as a WebM that does not state its length, as browsers record it."""
+    file = io.BytesIO()
+    with (
+        av.open(io.BytesIO(data)) as old,
+        av.open(file, "w", format="webm", options={"live": "1"}) as out,
+    ):
+        stream = out.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.slow
+def test_clip_that_states_no_length_has_a_limited_number_of_key_frames() -> None:
+    device, frames = offline_device(), hand_held_frames(size=(64, 48), seconds=1.0)
+    long = encode_clip(
+        [frames[number % len(frames)] for number in range(250)],
+        fps=1,
+        codec="libvpx",
+        container="webm",
+    )
+    survey = survey_clip(live_webm(long), device)
+    assert read_clip_format(live_webm(long), device).length_s == 0.0
+    assert [key.at_s for key in survey.keys] == pytest.approx(np.arange(0.0, 250.0, 2.0), abs=0.01)
+    assert len(survey.times) == len(survey.thumb_times) == 250 * 8
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import Final, Generic, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -321,29 +321,64 @@ _KEY_FRAME_INTERVAL_S: Final = 1.0
 _THUMBNAIL_INTERVAL_S: Final = 0.12
 _THUMBNAIL_SIDE_PX: Final = 96
 _KEY_FRAMES_MAX: Final = 240
+_THUMBNAILS_MAX: Final = 2000
 _KEY_FRAME_SIDE_PX: Final = 640
 _KEYPOINTS_PER_KEY_FRAME_MAX: Final = 500
 # scales descriptors to bytes, since most of their entries are below a half
 _DESCRIPTOR_SCALE: Final = 512.0
 
 
+SampleT = TypeVar("SampleT")
+
+
+@dataclass(slots=True)
+class _SpacedSamples(Generic[SampleT]):
+    """Samples of a clip that are at least ``interval_s`` apart, with their times.
+
+    If there are more than ``limit``, as in a clip that is longer than it says, every second one is
+    dropped, and the interval is doubled.
+    """
+
+    interval_s: float
+    limit: int
+    times: list[float] = field(default_factory=list)
+    samples: list[SampleT] = field(default_factory=list)
+
+    def is_due(self, at_s: float) -> bool:
+        return not self.times or at_s - self.times[-1] >= self.interval_s
+
+    def add(self, at_s: float, sample: SampleT) -> None:
+        self.times.append(at_s)
+        self.samples.append(sample)
+        if len(self.times) > self.limit:
+            self.times, self.samples = self.times[::2], self.samples[::2]
+            self.interval_s *= 2.0
+
+
 @dataclass(slots=True)
 class _UnpackedMeasurements:
+    keys: _SpacedSamples[Future[FrameKeypoints]]
+    thumbs: _SpacedSamples[NDArray[np.uint8]]
     times: list[float] = field(default_factory=list)
     motions: list[CameraMotionRow] = field(default_factory=list)
-    keys: list[Future[FrameKeypoints]] = field(default_factory=list)
-    key_times: list[float] = field(default_factory=list)
-    thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
-    thumb_times: list[float] = field(default_factory=list)
+
+    @classmethod
+    def for_length(cls, length_s: float) -> Self:
+        """Prepare for a clip of this length, which is 0 if the file does not state it."""
+        longer = max(1.0, length_s / _KEY_FRAMES_MAX)
+        return cls(
+            _SpacedSamples(longer * _KEY_FRAME_INTERVAL_S, _KEY_FRAMES_MAX),
+            _SpacedSamples(longer * _THUMBNAIL_INTERVAL_S, _THUMBNAILS_MAX),
+        )
 
     def pack(self) -> ClipMeasurements:
-        rows, columns = self.thumbs[0].shape
+        rows, columns = self.thumbs.samples[0].shape
         return ClipMeasurements(
             np.array(self.times, np.float64).tobytes(),
             np.array(self.motions, np.float64).tobytes(),
-            tuple(key.result() for key in self.keys),
-            np.stack(self.thumbs).tobytes(),
-            np.array(self.thumb_times, np.float64).tobytes(),
+            tuple(key.result() for key in self.keys.samples),
+            np.stack(self.thumbs.samples).tobytes(),
+            np.array(self.thumbs.times, np.float64).tobytes(),
             (columns, rows),
         )
 
@@ -367,24 +402,19 @@ def survey_clip(
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.
     """
-    seen, follower = _UnpackedMeasurements(), CameraTracker()
+    follower = CameraTracker()
     cut = FrameSelection(side_px=WORKING_SIDE_PX_MAX)
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
-        longer = max(1.0, clip.shown.length_s / _KEY_FRAMES_MAX)
+        seen = _UnpackedMeasurements.for_length(clip.shown.length_s)
         for frame in clip.frames:
             reached(fraction_done(frame.at_s, clip.shown.length_s))
             luma: NDArray[np.uint8] = np.asarray(frame)
             seen.times.append(frame.at_s)
             seen.motions.append(follower.add_frame(luma))
-            if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_FRAME_INTERVAL_S:
-                seen.keys.append(crew.submit(_make_key_frame, frame))
-                seen.key_times.append(frame.at_s)
-            if (
-                not seen.thumbs
-                or frame.at_s - seen.thumb_times[-1] >= longer * _THUMBNAIL_INTERVAL_S
-            ):
-                seen.thumbs.append(shrink_for_timing(luma, _THUMBNAIL_SIDE_PX))
-                seen.thumb_times.append(frame.at_s)
+            if seen.keys.is_due(frame.at_s):
+                seen.keys.add(frame.at_s, crew.submit(_make_key_frame, frame))
+            if seen.thumbs.is_due(frame.at_s):
+                seen.thumbs.add(frame.at_s, shrink_for_timing(luma, _THUMBNAIL_SIDE_PX))
     if not seen.times:
         raise NoVideoFound
     return seen.pack()
