@@ -27,6 +27,7 @@ from entrenous.base.copies import parse_labels
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
+from entrenous.media.file_kind import is_animated
 
 if TYPE_CHECKING:
     from entrenous.send.copies.mark_file import MarkedFile
@@ -47,10 +48,14 @@ class NobodyNamed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MadeCopies:
-    """The finished copies, in memory. ``message`` is the name of their message in the vault."""
+    """The finished copies, in memory. ``message`` is the name of their message in the vault.
+
+    ``moves`` says that the original is a moving picture, of which the copies have the first frame.
+    """
 
     message: str
     copies: tuple[MarkedFile, ...]
+    moves: bool
 
 
 def routes() -> list[Route]:
@@ -99,7 +104,7 @@ def _mark_copies(
             message = name
             made.append(copy)
             report(len(made))
-    return MadeCopies(message, tuple(made))
+    return MadeCopies(message, tuple(made), is_animated(data))
 
 
 async def show_made_copies(request: Request) -> Response:

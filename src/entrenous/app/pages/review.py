@@ -33,7 +33,7 @@ from entrenous.base.identity import Contact
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.media.file_kind import is_sound_only_webm, media_kind_of
+from entrenous.media.file_kind import is_animated, is_sound_only_webm, media_kind_of
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.conversations import contact_names_among, participants_of_message
@@ -75,14 +75,15 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class DraftFile:
-    """A file of a draft: its name, its kind in words, its metadata, and a map of the land around
-    its place.
+    """A file of a draft: its name, its kind in words, its metadata, a map of the land around its
+    place, and whether it is a moving picture, of which only the first frame is sent.
     """
 
     name: str
     kind: str
     metadata: Metadata
     land: str
+    moves: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def _inspect_file(name: str | None, data: bytes) -> DraftFile:
         else ""
     )
     kind = MediaKind.SOUND if is_sound_only_webm(data) else media_kind_of(data)
-    return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], metadata, land)
+    return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], metadata, land, is_animated(data))
 
 
 async def serve_draft_file_preview(request: Request) -> Response:
