@@ -1,12 +1,15 @@
 """Tests of files that commands write and read, and of foreign text in printed lines."""
 
+import io
+import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from entrenous.base.picture import AlreadyThere, NotAFile, UnreadableFile, UnwritableFolder
-from entrenous.terminal.output import single_line
+from entrenous.terminal.output import hint, print_json, print_line, single_line
 from entrenous.terminal.output_files import read_file, write_new
 
 
@@ -60,3 +63,19 @@ def test_open_file_descriptor_of_a_pipe_is_read() -> None:
 def test_foreign_text_cannot_break_or_pad_a_line() -> None:
     assert single_line("ben.\nIt is signed") == "ben.\ufffdIt is signed"
     assert single_line(f"ben.{80 * chr(0xA0)}It is signed") == "ben. It is signed"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_output_can_be_printed_in_every_encoding(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, written = "Zoë 🙂", io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    print_json({"name": name})
+    assert json.loads(written.getvalue()) == {"name": name}
+    written.truncate(written.seek(0))
+    print_line(name)
+    hint(name)
+    expected = name.encode(encoding, "replace")
+    assert written.getvalue() == expected + b"\n"

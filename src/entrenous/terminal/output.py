@@ -3,6 +3,7 @@
 Hints go to standard error.
 """
 
+import codecs
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +29,9 @@ def hint(text: str) -> None:
 
 
 def _write_line(text: str, stream: TextIO) -> None:
-    stream.write(without_control_characters(text) + "\n")
+    shown, encoding = without_control_characters(text), stream.encoding or "utf-8"
+    # A redirected stream of Windows, for example, has no code for most characters.
+    stream.write(shown.encode(encoding, "replace").decode(encoding) + "\n")
     stream.flush()
 
 
@@ -73,9 +76,12 @@ def key_fingerprint(person: PersonId) -> str:
 
 
 def print_json(answer: Mapping[str, object]) -> None:
-    """Print the answer to ``--json``: a single JSON object."""
+    """Print the answer to ``--json``: a single JSON object. If standard output is not in UTF-8, all
+    characters outside ASCII are escaped.
+    """
+    only_ascii = codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8"
     with _raise_if_disk_full():
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(answer, ensure_ascii=only_ascii) + "\n")
         sys.stdout.flush()
 
 
