@@ -6,7 +6,7 @@ organisation's systems.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from starlette.requests import Request
@@ -351,24 +351,25 @@ def _situation_from_form(said: dict[str, str], place: Place | None) -> Situation
 
 
 def _moment_on_typed_day(text: str, now: datetime) -> datetime:
-    """Return noon of the typed day in the machine's time zone. If the typed day is today, or no day
-    is typed, return the present time.
+    """Return noon of the typed day. If the typed day is today, or no day is typed, return the
+    present time.
     """
     return parse_moment(text, "", now)
 
 
 def parse_moment(day: str, time: str, now: datetime) -> datetime:
-    """Return a typed day and time in the machine's time zone.
+    """Return the moment, in UTC, of a day and time typed in the machine's time zone.
 
-    Without a day, this is the present time. Without a time, it is noon, or the present time if the
-    day is today.
+    Without a day, the day is today. Without a time, this is noon, or the present time if the day is
+    today.
     """
-    here = now.astimezone()
-    if not day or (day == here.date().isoformat() and not time):
+    today = now.astimezone().date().isoformat()
+    if not time and day in ("", today):
         return now
     try:
-        return datetime.fromisoformat(f"{day}T{time or '12:00'}").replace(tzinfo=here.tzinfo)
-    except ValueError:
+        # a time without an offset is local: it has the offset that was in force on that day
+        return datetime.fromisoformat(f"{day or today}T{time or '12:00'}").astimezone(UTC)
+    except (ValueError, OverflowError):
         return now + timedelta(days=1)  # a time in the future, which is refused later
 
 
