@@ -28,6 +28,11 @@ def test_layout_is_that_of_the_specification(
     assert chips_needed(width, height) == count
 
 
+def test_quotient_is_rounded_before_the_side_is() -> None:
+    """In exact arithmetic, the shorter side would be 487.5, which is rounded to 488."""
+    assert lay_out_chips(4640, 1131).working_size == (487, 2000)  # rows, columns
+
+
 @given(sides, sides)
 def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int) -> None:
     plan = lay_out_chips(width, height)
