@@ -2,20 +2,23 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from entrenous.base.errors import WrongToken
+from entrenous.base.errors import DiskFailed, WrongToken
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.program import this_program_version
+from entrenous.carry.check_setup import collect_stats
 from entrenous.carry.expire import expire_due
 from entrenous.carry.http.metrics import RelayMetrics, metrics_app
-from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.http.relay_app import FastPath, relay_app
 from entrenous.carry.relay import Relay
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import SampleMessage, download_bytes, memory_relay
+from tests.carry.relays import SampleMessage, disk_relay, download_bytes, memory_relay
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import memory_courier
 
 URL = "https://relay.test"
@@ -82,6 +85,41 @@ def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMet
     swept = re.search(r"entrenous_swept_at (\d\S+)", scrape(metrics_app(metrics, relay)))
     assert swept is not None
     assert float(swept[1]) == relay.clock.now().timestamp()
+
+
+def damage_database(folder: Path) -> None:
+    """Overwrite the pages of an open database, so that reads and writes fail."""
+    path = folder / "mail.db"
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def test_metrics_count_failed_sweeps(tmp_path: Path, metrics: RelayMetrics) -> None:
+    """One task deletes rows, and another deletes blobs."""
+    name, labels = "entrenous_answers_total", {"event": "sweep", "status": "500"}
+    with disk_relay(tmp_path, SettableClock()) as relay:
+        app = relay_app(relay, metrics.count_response)
+        assert isinstance(app, FastPath)
+        assert isinstance(app._app, Starlette)
+
+        async def run_first_sweeps(starlette: Starlette) -> None:
+            async with starlette.router.lifespan_context(starlette):
+                while metrics.registry.get_sample_value(name, labels) != 2:  # noqa: ASYNC110 -- polls
+                    await asyncio.sleep(0.01)
+
+        damage_database(tmp_path)
+        asyncio.run(asyncio.wait_for(run_first_sweeps(app._app), 20))
+
+
+def test_metrics_of_the_process_are_served_while_the_database_fails(
+    tmp_path: Path, metrics: RelayMetrics
+) -> None:
+    metrics.count_response("post_envelope", 507, 0.1)
+    with disk_relay(tmp_path, SettableClock()) as relay:
+        damage_database(tmp_path)
+        with pytest.raises(DiskFailed):
+            asyncio.run(collect_stats(relay))
+        text = scrape(metrics_app(metrics, relay))
+    assert 'entrenous_answers_total{event="post_envelope",status="507"} 1.0' in text.splitlines()
 
 
 def test_metrics_identify_nobody(

@@ -77,7 +77,7 @@ def stats(
     if counts.free_bytes is not None:
         print_line(f"{counts.free_bytes // MEGABYTE:,} MB are free")
     if swept:
-        print_line(f"what was due was last deleted in the hour that began at {swept}")
+        print_line(f"the last clean-up with a trusted clock began in the hour from {swept}")
     if restored:
         print_line(f"restored from a backup at {restored}")
 

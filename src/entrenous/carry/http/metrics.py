@@ -1,7 +1,9 @@
 """Metrics for Prometheus: responses by kind, their durations, and what is stored."""
 
 import asyncio
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final
@@ -13,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from entrenous.base.errors import EntrenousError
 from entrenous.base.program import this_program_version
-from entrenous.carry.check_setup import collect_stats
+from entrenous.carry.check_setup import RelayStats, collect_stats
 from entrenous.carry.relay import Relay
 
 _DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
@@ -31,7 +34,7 @@ _GAUGE_HELP_TEXTS: Final[Mapping[str, str]] = {
     "blob_bytes": "Bytes of all blobs.",
     "uploads": "Incomplete blobs.",
     "free_bytes": "Free bytes on the disk of the blobs.",
-    "swept_at": "Start of the hour in which what was due was last deleted, in seconds since 1970.",
+    "swept_at": "Hour in which a sweep last began with a trusted clock, in seconds since 1970.",
 }
 
 
@@ -55,26 +58,35 @@ class RelayMetrics:
             name: Gauge(f"entrenous_{name}", words, registry=self.registry)
             for name, words in _GAUGE_HELP_TEXTS.items()
         }
-        self._counted_at = float("-inf")
+        for gauge in self._held.values():
+            gauge.set(math.nan)  # not 0, which would mean that the disk is full
+        self._counted_at = -math.inf
 
     def count_response(self, event: str, status: int, took_s: float) -> None:
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
 
     async def prometheus_text(self, relay: Relay) -> bytes:
-        """Return all metrics in Prometheus' text format; row counts are at most a minute old."""
+        """Return all metrics in Prometheus' text format.
+
+        Row counts are at most a minute old, or, while the database fails, from the last time that
+        it answered.
+        """
         present = asyncio.get_running_loop().time()
         if present - self._counted_at >= _ROW_COUNTS_VALID_S:
             self._counted_at = present
-            stats = await collect_stats(relay)
-            for name, gauge in self._held.items():
-                gauge.set(_gauge_value(getattr(stats, name)))
+            with suppress(EntrenousError):
+                self._set_gauges(await collect_stats(relay))
         return generate_latest(self.registry)
+
+    def _set_gauges(self, stats: RelayStats) -> None:
+        for name, gauge in self._held.items():
+            gauge.set(_gauge_value(getattr(stats, name)))
 
 
 def _gauge_value(value: float | datetime | None) -> float:
     if value is None:
-        return float("nan")
+        return math.nan
     return value.timestamp() if isinstance(value, datetime) else value
 
 

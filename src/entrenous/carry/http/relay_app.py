@@ -201,7 +201,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def run_sweeps(_: Starlette) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(_sweep_every_minute(one, relay))
+            asyncio.create_task(_sweep_every_minute(one, relay, watch))
             for one in (expire_due, remove_orphan_blobs)
         ]
         yield
@@ -219,8 +219,10 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     return FastPath(app, relay, watch)
 
 
-async def _sweep_every_minute(sweep: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
-    """Call ``sweep`` every minute, even if the previous call failed.
+async def _sweep_every_minute(
+    sweep: Callable[[Relay], Awaitable[None]], relay: Relay, watch: AnswerObserver
+) -> None:
+    """Call ``sweep`` every minute, even if the previous call failed; count failures with ``watch``.
 
     One task deletes rows, and a second task deletes the bytes of blobs, since a request to an
     unreachable bucket takes minutes to fail.
@@ -233,6 +235,7 @@ async def _sweep_every_minute(sweep: Callable[[Relay], Awaitable[None]], relay: 
             log_fields = {"event": "clock-ahead", **why.facts}
             log.warning("clock ahead by %(days)d days", log_fields, extra={"said": log_fields})
         except Exception as why:  # noqa: BLE001 -- the next minute tries again
+            watch("sweep", 500, 0.0)
             log.error(  # noqa: TRY400
                 "sweep failed: %(kind)s",
                 log_fields := {"event": "sweep", "kind": type(why).__name__},
