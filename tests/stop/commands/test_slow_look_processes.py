@@ -1,8 +1,11 @@
 """Tests of the processes that run a gate's deferred scans: their number and division of work."""
 
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ import sqlalchemy as sa
 
 from entrenous.stop.commands import gate_run
 from entrenous.stop.store.engine import open_engine, open_postgres_engine, single_read
+from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.store.schema import UPLOAD_TABLE
+from tests.ready import start_program
 from tests.sizes import size
 from tests.stop.commands.gates import TIMEOUT_S, start_gate
 from tests.stop.platform_for_tests import jpeg
@@ -73,6 +78,26 @@ def test_two_processes_scan_each_upload_once(
         processes = deferred_scan_pids(gate.pid)
     assert len(processes) == 2
     assert not any(map(is_deferred_scan_process, map(str, processes)))
+
+
+def test_process_waits_a_minute_while_the_database_fails(tmp_path: Path) -> None:
+    """Each failure writes a line to the log. A request to stop still ends the wait at once."""
+    data = tmp_path / "gate"
+    with open_platform(data):
+        pass
+    program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--follow"]
+    with closing(sqlite3.connect(data / "bank.db", isolation_level=None)) as bank:
+        bank.execute("ALTER TABLE upload RENAME TO moved")
+    with start_program(
+        [*program, "--data", str(data)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"slow look: BankUnreachable\n"
+        time.sleep(3)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def scan_states(engine: sa.Engine) -> list[tuple[str | None, int]]:

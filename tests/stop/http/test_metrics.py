@@ -29,6 +29,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import count_platform_figures
 from entrenous.stop.upload_record import Outcome
 from tests.deterministic import SettableClock
+from tests.new_bank import fail_statements
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
@@ -183,6 +184,18 @@ def test_queue_metrics_are_not_counted_anew_at_each_request(
         metrics = read_metrics(client)
     assert metric_value(metrics, "review_oldest_seconds") == 31 * 3600
     assert metric_value(metrics, "reviews_waiting") == 1
+
+
+def test_metrics_of_the_process_are_served_while_the_database_fails(
+    web: httpx.Client, platform: Platform
+) -> None:
+    web.get("/v1/claims/nothing")
+    with fail_statements(platform.bank, "SELECT"):
+        assert web.get("/v1/status").status_code == 503
+        metrics = read_metrics(web)
+    assert metric_value(metrics, "answers_total", event="status", status="503") == 1
+    assert ("entrenous_gate_reviews_waiting", ()) not in metrics
+    assert metric_value(read_metrics(web), "reviews_waiting") == 0
 
 
 def test_shadow_metrics_are_by_bank_and_distance(

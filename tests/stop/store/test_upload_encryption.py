@@ -7,6 +7,7 @@ import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.nouns import BadUploadKeys
+from entrenous.stop.store import upload_encryption
 from entrenous.stop.store.upload_encryption import (
     UploadCipher,
     read_or_create_upload_keys,
@@ -98,3 +99,19 @@ def test_operator_key_file_is_never_created_and_must_be_private(tmp_path: Path) 
     key_path.chmod(0o640)
     with pytest.raises(BadUploadKeys, match="other accounts can read it"):
         read_upload_keys(key_path)
+
+
+def test_key_among_the_credentials_of_a_service_may_be_readable_by_an_acl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ACL by which systemd lets a service read its credential appears as the group's mode."""
+    key_path = tmp_path / "entrenous-gate.service" / "gate"
+    key_path.parent.mkdir()
+    key_path.write_bytes(base64.b64encode(NEW_KEY.reveal()))
+    monkeypatch.setattr(upload_encryption, "_CREDENTIALS_FOLDER", tmp_path)
+    key_path.chmod(0o440)
+    assert [key.reveal() for key in read_upload_keys(key_path)] == [NEW_KEY.reveal()]
+    for mode in (0o460, 0o444):
+        key_path.chmod(mode)
+        with pytest.raises(BadUploadKeys, match="other accounts can read it"):
+            read_upload_keys(key_path)

@@ -40,6 +40,7 @@ from entrenous.stop.judge.judge_pool import (
     processor_count,
     read_judge_request,
 )
+from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import (
     TOKEN_ROLES,
@@ -237,6 +238,7 @@ def without_deferred_scans(platform: Platform) -> Platform:
 
 
 _DUE_SCAN_POLL_INTERVAL_S: Final = 1.0
+_WAIT_FOR_DATABASE_S: Final = 60.0  # each failure writes a line to the log
 _NICENESS_MAX: Final = 19  # the highest niceness: the lowest priority
 
 
@@ -264,20 +266,20 @@ def _scan_until_end(platform: Platform) -> None:
     ended = threading.Event()
     threading.Thread(target=_set_at_input_end, args=(ended,), daemon=True).start()
     while not ended.is_set():
-        if not _scan_once(platform):
-            ended.wait(_DUE_SCAN_POLL_INTERVAL_S)
+        ended.wait(_scan_once(platform))
 
 
-def _scan_once(platform: Platform) -> bool:
-    """Run one deferred scan, if one is due; return whether there was one.
+def _scan_once(platform: Platform) -> float:
+    """Run one deferred scan, if one is due; return for how many seconds to wait before the next.
 
     If it fails, only the error's class is printed, since its message may be about an upload.
     """
     try:
-        return run_next_deferred_scan(platform)
+        return 0 if run_next_deferred_scan(platform) else _DUE_SCAN_POLL_INTERVAL_S
     except EntrenousError as why:
         hint(f"slow look: {type(why).__name__}")
-        return False
+        is_away = isinstance(why, BankUnreachable)
+        return _WAIT_FOR_DATABASE_S if is_away else _DUE_SCAN_POLL_INTERVAL_S
 
 
 def _set_at_input_end(ended: threading.Event) -> None:

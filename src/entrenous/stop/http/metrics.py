@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrenous.base.identifiers import BankName
 from entrenous.base.program import this_program_version
-from entrenous.stop.nouns import Bank, GateFigures, IndexSize, round_down_to_even
+from entrenous.stop.nouns import Bank, BankUnreachable, GateFigures, IndexSize, round_down_to_even
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
 _ANSWER_TIME_BUCKETS_S: Final = (
@@ -191,7 +191,10 @@ class _DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._lock:
             if self._last_counts is None or time.monotonic() - self._counted_at >= _COUNT_VALID_S:
-                self._last_counts, self._counted_at = self._count_rows(), time.monotonic()
+                try:
+                    self._last_counts, self._counted_at = self._count_rows(), time.monotonic()
+                except BankUnreachable:
+                    return  # the metrics of this process are still served
             figures, index = self._last_counts
         due = figures.due
         yield _claim_gauges(figures)

@@ -84,6 +84,10 @@ class UploadCipher:
 
 _KEY_FILE_BYTES_MAX: Final = 4096
 _PERMISSIONS_OF_OTHERS: Final = 0o077
+# systemd gives a service's account access to its credentials by an ACL, whose mask appears as the
+# permissions of the group. No other account can enter the folder of a service's credentials.
+_CREDENTIALS_FOLDER: Final = Path("/run/credentials")
+_PERMISSIONS_OF_OTHERS_TO_CREDENTIALS: Final = 0o037
 
 
 def read_or_create_upload_keys(path: Path) -> tuple[Secret, ...]:
@@ -112,7 +116,7 @@ def read_upload_keys(path: Path) -> tuple[Secret, ...]:
     """
     try:
         with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _PERMISSIONS_OF_OTHERS:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _permissions_of_others(path):
                 why = "other accounts can read it; make it private with chmod 600"
                 raise BadUploadKeys(file=path, why=why)
             lines = file.read(_KEY_FILE_BYTES_MAX).split()
@@ -122,6 +126,12 @@ def read_upload_keys(path: Path) -> tuple[Secret, ...]:
     if not keys or None in keys:
         raise BadUploadKeys(file=path, why="each line must be a key, 32 bytes in base64")
     return tuple(key for key in keys if key is not None)
+
+
+def _permissions_of_others(path: Path) -> int:
+    if path.is_relative_to(_CREDENTIALS_FOLDER):
+        return _PERMISSIONS_OF_OTHERS_TO_CREDENTIALS
+    return _PERMISSIONS_OF_OTHERS
 
 
 def _parse_key(line: bytes) -> Secret | None:
