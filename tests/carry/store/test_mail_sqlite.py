@@ -382,6 +382,32 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
     store.close()
 
 
+def test_long_read_by_another_process_hardly_delays_writes(
+    tmp_path: Path, runner: asyncio.Runner
+) -> None:
+    """While a backup reads, the log cannot be emptied; the next clean-up after it empties it."""
+    path = tmp_path / "mail.db"
+    store = open_sqlite(path)
+
+    async def overwrite_and_write() -> None:
+        await asyncio.gather(
+            store.clear_deleted_rows(),
+            store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE)),
+        )
+
+    runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM stored_letter").fetchone()
+        began = time.monotonic()
+        runner.run(overwrite_and_write())
+        assert time.monotonic() - began < 5
+    runner.run(store.clear_deleted_rows())
+    assert path.with_name("mail.db-wal").stat().st_size == 0
+    assert store._writing.execute_alone("PRAGMA busy_timeout") == [(10_000,)]
+    store.close()
+
+
 def test_newer_database_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "mail.db"
     newer = sqlite3.connect(path)

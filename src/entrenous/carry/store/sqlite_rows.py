@@ -173,7 +173,13 @@ class SqliteConnection:
 
     def execute_alone(self, statement: str) -> list[Any]:
         with self._checkpoints.lock:
-            return self._cursor.execute(statement).fetchall()
+            if statement != _EMPTY_LOG_STATEMENT:
+                return self._cursor.execute(statement).fetchall()
+            _set_busy_timeout(self._connection, _EMPTY_LOG_TIMEOUT_MS)
+            try:
+                return self._cursor.execute(statement).fetchall()
+            finally:
+                _set_busy_timeout(self._connection, _BUSY_TIMEOUT_MS)
 
     def count_changes(self) -> int:
         """Return how many rows were written or deleted since the connection was opened."""
@@ -284,6 +290,10 @@ class SqliteReader:
 
 _PAGE_BYTES: Final = 4096
 _BUSY_TIMEOUT_MS: Final = 10_000
+_EMPTY_LOG_STATEMENT: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+#: How long :meth:`SqliteRows.clear_deleted_rows` waits for readers to finish; all writers wait
+#: meanwhile, and a backup may read for hours.
+_EMPTY_LOG_TIMEOUT_MS: Final = 250
 _CACHE_KIB: Final = 32_768
 _CHECKPOINT_PAGES: Final = (
     16_384  # 64 MiB; with a small log, a page that is written often is copied again and again
@@ -326,7 +336,7 @@ class SqliteRows:
 
         ``secure_delete`` zeroes a deleted row in place. But SQLite also moves rows between pages to
         balance its trees. This leaves bytes in the free part of a page, which only VACUUM removes.
-        Emptying the log waits for readers (``busy_timeout``).
+        Emptying the log waits only briefly for readers, so it is not emptied while a backup reads.
 
         Raises:
             DiskFull, DiskFailed: the file was not rewritten, or the log not emptied. The next call
@@ -336,7 +346,7 @@ class SqliteRows:
         try:
             await self._rewrite_if_due()
         finally:
-            await self._writer.submit_exclusive("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._writer.submit_exclusive(_EMPTY_LOG_STATEMENT)
 
     async def _rewrite_if_due(self) -> None:
         changes = self._writing.count_changes()
@@ -387,7 +397,7 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     )
     with contextlib.ExitStack() as closed_on_failure:
         closed_on_failure.callback(connection.close)
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        _set_busy_timeout(connection, _BUSY_TIMEOUT_MS)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")  # WriteAheadLog syncs
         connection.execute("PRAGMA secure_delete=ON")
@@ -397,6 +407,10 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
             connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
         closed_on_failure.pop_all()
     return connection
+
+
+def _set_busy_timeout(connection: sqlite3.Connection, timeout_ms: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout={timeout_ms}")
 
 
 def _set_temporary_folder(folder: Path, connection: sqlite3.Connection) -> None:
