@@ -76,6 +76,15 @@ def test_a_frame_is_cut_at_the_same_rows_and_columns_in_the_mirrored_picture(
             assert [first, *more] == mirrored, name
 
 
+def test_a_frame_is_not_cut_at_a_stronger_edge_inside_the_picture() -> None:
+    """The outermost seven pixels of the picture differ less from the frame than the rest does."""
+    rng = np.random.default_rng(5)
+    grey = np.full((200, 240), 90.0, dtype=np.float32)
+    grey[20:180, 20:220] = rng.integers(40, 200, (160, 200))
+    grey[27:173, 27:213] = rng.integers(200, 256, (146, 186))
+    assert boxes_inside_frames(grey)[0] == (20, 180, 20, 220)
+
+
 def test_letterbox_inside_a_frame_is_removed_after_the_frame(photographs: dict[str, Any]) -> None:
     pixels = photographs["coffee"]
     boxed = add_frame(pixels, sides=(60, 60, 0, 0), level=0)

@@ -26,6 +26,9 @@ NESTED_FRAMES_MAX: Final = 3
 # uses values that are not rounded yet.
 _ROUNDING_SLACK_LEVELS: Final = 1.1
 BOUNDARY_SEARCH_PX: Final = 8  # side of a JPEG block; the ripples at an edge may fill a whole block
+# The first row whose mean distance from the frame's brightness is at least this share of the
+# largest such distance near the edge belongs to the picture.
+_INSIDE_SHARE_MIN: Final = 0.2
 
 
 Box = tuple[int, int, int, int]
@@ -137,9 +140,8 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
     )
     if start + end >= len(grey):
         return 0, len(grey)
-    changes = np.abs(np.diff(grey, axis=0)).mean(axis=1)
-    first = _sharpest_boundary(changes, start) if start else 0
-    last = len(grey) - _sharpest_boundary(changes[::-1], end) if end else len(grey)
+    first = _first_row_inside(grey, start) if start else 0
+    last = len(grey) - _first_row_inside(grey[::-1], end) if end else len(grey)
     return (first, last) if first < last else (0, len(grey))
 
 
@@ -154,14 +156,20 @@ def plain_row_mask(rows: Floats, slack_levels: float = 0.0) -> NDArray[np.bool_]
     )
 
 
-def _sharpest_boundary(changes: Floats, place: int) -> int:
-    """Return the boundary near ``place`` with the largest change.
+def _first_row_inside(grey: Floats, plain_rows: int) -> int:
+    """Return the first row that belongs to the picture and not to the frame, which begins with so
+    many plain rows.
 
-    ``changes[i]`` is the change from row i to row i + 1, counted from the frame's end: behind
-    ``place`` is the picture, where the boundary may be farther away.
+    JPEG's ripples make rows of a frame uneven. But in contrast to the picture, their pixels stay
+    near the frame's brightness. The largest change from row to row would be no sign of the edge,
+    because the picture may contain a larger one near the edge.
     """
-    first = max(0, place - 2)
-    return first + 1 + int(np.argmax(changes[first : place + BOUNDARY_SEARCH_PX]))
+    start, stop = max(1, plain_rows - 1), plain_rows + BOUNDARY_SEARCH_PX + 1
+    distances = np.abs(grey[start - 1 : stop + 1] - grey[0].mean()).mean(axis=1)
+    searched = distances[1 : stop - start + 1]
+    first = int(np.argmax(searched >= _INSIDE_SHARE_MIN * searched.max()))
+    increases = np.diff(distances)  # of each row over the one before it, from row ``start`` on
+    return start + first + int(np.argmax(increases[first : first + 2]))
 
 
 def _initial_run_length(plain: NDArray[np.bool_]) -> int:
