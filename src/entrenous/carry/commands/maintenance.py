@@ -37,7 +37,7 @@ def check(
 ) -> None:
     """Check settings, folder, disk, database, clock, TLS and address; the relay may be running.
 
-    Exit status 1 means that something has to be fixed.
+    Exit status 1 means that something has to be fixed; 3, 4 or 7, that the settings cannot be used.
     """
     findings = check_relay(settings_of(settings, data, listen))
     all_ok = all(finding.ok for finding in findings)

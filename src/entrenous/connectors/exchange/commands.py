@@ -39,7 +39,9 @@ AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON objec
 
 
 def source_add(
-    name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
+    name: Annotated[
+        str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -; no - at either end.")
+    ],
     kind: Annotated[SourceKind, typer.Option(help="Its protocol.")],
     place: Annotated[
         str, typer.Option("--from", metavar="URL|FILE", help="The source's address, or a file.")
@@ -158,7 +160,9 @@ def add_commands(gate: typer.Typer) -> None:
 
 
 def partner_add(
-    name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
+    name: Annotated[
+        str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -; no - at either end.")
+    ],
     data: GateFolderOption,
     bank: Annotated[
         list[str] | None,

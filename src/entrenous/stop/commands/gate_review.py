@@ -33,7 +33,10 @@ from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
 
 ReviewerNameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="2 to 40 of the characters a-z, 0-9 and -.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="2 to 40 of the characters a-z, 0-9 and -; no - at either end."
+    ),
 ]
 
 
