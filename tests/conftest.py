@@ -16,6 +16,7 @@ line ``test vectors:`` at the end of a run lists these numbers for the tests tha
 import gc
 import logging
 import os
+import time
 from collections.abc import Callable
 
 # Set before NumPy is loaded: further threads would only slow the other workers down.
@@ -23,6 +24,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENTRENOUS_UNDO", "0")  # messages leave at once
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
 os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # the machine's locale has no effect
+# Most people do not live in UTC, and servers that run tests do.
+os.environ["TZ"] = "America/New_York"
+if hasattr(time, "tzset"):  # not on Windows
+    time.tzset()
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Iterator
