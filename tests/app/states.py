@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser
 from skimage import data
@@ -282,6 +283,15 @@ def save_photograph(folder: Path) -> Path:
     photo = folder / "photo.jpg"
     Image.fromarray(data.astronaut()).resize((700, 700)).save(photo, quality=90)
     return photo
+
+
+def large_picture(seed: int, side_px: int = 3000) -> tuple[str, tuple[str, bytes, str]]:
+    """Return a large picture, as a form field. Tracing it takes a second or more."""
+    colours = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    jpeg = io.BytesIO()
+    size = (side_px, side_px * 4 // 5)
+    Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC).save(jpeg, "JPEG")
+    return "file", (f"{seed}.jpg", jpeg.getvalue(), "image/jpeg")
 
 
 def all_states(story: Story) -> Iterator[str]:

@@ -2,8 +2,10 @@
 a form blanks the page. A running job does not delay leaving.
 """
 
+import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,9 +13,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.client import open_client
+from tests.app.client import Client, open_client
 from tests.app.page_walker import RouteWalker, get_paths_by_route
-from tests.app.served import PHONE, open_page, run_app
+from tests.app.served import PHONE, RunningApp, open_page, run_app
 from tests.app.states import NO_PAGE, save_photograph
 from tests.app.walker import set_up_at_once
 
@@ -101,6 +103,40 @@ def test_leaving_quickly_does_not_wait_for_a_running_job(tmp_path: Path) -> None
         assert answer.text.startswith("<!doctype html>")
         assert "<body" not in answer.text
         assert took_ms < max(BLANK_MS_MAX, 5 * usual_ms), "more than a busy machine explains"
+
+
+@pytest.mark.threat("page-seen-by-somebody")
+@pytest.mark.parametrize(
+    ("page", "field"), [("/20", "names"), ("/113", "folder")], ids=["refused", "locked"]
+)
+def test_leaving_quickly_deletes_a_form_that_is_still_being_sent(
+    page: str, field: str, tmp_path: Path
+) -> None:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
+        ana.set_up()
+        ana.get(page)
+        with closing(_begin_to_send(app, ana, page, f"{field}=Zelda")) as connection:
+            # the app has begun to answer the form when it asks for the rest
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue")
+            ana.post("/3")
+            connection.sendall(b"elda")
+            assert connection.recv(1000).startswith((b"HTTP/1.1 303", b"HTTP/1.1 409"))
+        assert ana.unlock().url.path == "/"
+        assert "Zelda" not in ana.get(page).text
+
+
+def _begin_to_send(app: RunningApp, ana: Client, page: str, body: str) -> socket.socket:
+    """Post a form, except for its last four bytes."""
+    address = urlsplit(app.address)
+    cookies = "; ".join(f"{one}={value}" for one, value in ana.web.cookies.items())
+    head = (
+        f"POST {page} HTTP/1.1\r\nhost: {address.netloc}\r\norigin: {app.address}\r\n"
+        f"cookie: {cookies}\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+        f"content-length: {len(body)}\r\nexpect: 100-continue\r\n\r\n"
+    )
+    connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=60)
+    connection.sendall((head + body[:-4]).encode())
+    return connection
 
 
 def _measure_ms(send_request: Callable[[], httpx.Response]) -> tuple[float, httpx.Response]:

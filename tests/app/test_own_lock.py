@@ -2,14 +2,18 @@
 relay and for erasing everything. Tests of locking an app that is unused or receives news.
 """
 
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.app.client import Client, open_client, wait_for_job
 from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
 from tests.app.served import PASSPHRASE, assert_no_violations, open_page, run_app, unlock
+from tests.app.states import large_picture, save_photograph
 from tests.app.walker import Walker, set_up_at_once
 from tests.real.processes import wait_until
 
@@ -112,6 +116,48 @@ def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
             page.get_by_label("Who gets a copy? Write one name on each line").input_value()
             == "Zelda"
         )
+
+
+@pytest.mark.parametrize("page", ["/72/3", "/21/{handle}/1"])
+def test_app_in_use_stays_unlocked_on_pages_that_do_not_use_the_vault(
+    page: str, tmp_path: Path
+) -> None:
+    with (
+        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
+        open_client(app) as ana,
+    ):
+        ana.set_up()
+        made = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, [_photograph(tmp_path)]))
+        used = page.format(handle=made.url.path.rpartition("/")[2])
+        assert not wait_until(lambda: ana.get(used).url.path != used, 5)
+        assert ana.get(made.url.path).url.path == made.url.path
+
+
+def test_result_of_work_that_took_long_is_still_there(tmp_path: Path) -> None:
+    """The work takes longer than the time after which the app locks."""
+    with (
+        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="2") as app,
+        open_client(app) as ana,
+    ):
+        ana.set_up()
+        wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, [_photograph(tmp_path)]))
+        work = ana.post("/30", {}, [large_picture(1, side_px=6000)])
+        began = time.monotonic()
+        found = _wait_without_use(ana, work.url.path)
+        assert time.monotonic() - began > 2, "otherwise this test needs a larger picture"
+        assert found.url.path.startswith("/31/")
+
+
+def _wait_without_use(ana: Client, path: str) -> httpx.Response:
+    answer = None
+    while answer is None or answer.url.path == path:
+        time.sleep(0.1)
+        answer = ana.web.get(path, headers={"x-live": "1"})
+    return answer
+
+
+def _photograph(folder: Path) -> tuple[str, tuple[str, bytes, str]]:
+    return "file", ("photo.jpg", save_photograph(folder).read_bytes(), "image/jpeg")
 
 
 def test_news_does_not_interrupt_locking(browser: Browser, tmp_path: Path) -> None:

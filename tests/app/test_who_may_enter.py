@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.app.client import open_client, wait_for_job
 from tests.app.served import RunningApp, open_page, run_app, unlock
+from tests.app.states import large_picture, save_photograph
 from tests.app.walker import set_up_at_once
 
 pytestmark = pytest.mark.real
@@ -111,6 +113,20 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
         assert page.get_by_label("Who gets a copy? Write one name on each line").count() == 0
         page.goto(app.address)
         assert page.get_by_role("link", name="Unlock").is_visible()
+
+
+def test_results_need_the_passphrase_again_while_work_runs_after_a_lock(tmp_path: Path) -> None:
+    """A running job keeps the vault from being closed at once."""
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
+        ana.set_up()
+        upload = [("file", ("photo.jpg", save_photograph(tmp_path).read_bytes(), "image/jpeg"))]
+        made = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload)).url.path
+        assert ana.get(f"{made}/1").headers["content-type"] == "image/jpeg"
+        work = ana.post("/30", {}, [large_picture(number) for number in range(4)]).url.path
+        ana.web.post("/2", follow_redirects=False)
+        assert ana.get(made).url.path == "/1"
+        assert ana.get(f"{made}/1").url.path == "/1"
+        assert ana.get(work).url.path == work, "the work still runs"
 
 
 def test_policy_violation_is_detected(browser: Browser, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.datastructures import FormData
 
-from entrenous.app.vault_session import VaultSession
+from entrenous.app.vault_session import StoppedByLock, VaultSession
 from entrenous.device.device import Device
 
 T = TypeVar("T")
@@ -74,6 +74,8 @@ class Job:
     form: FormData | None = None  # the form that started the job, and its page
     form_page: str = "/"
     without_vault: bool = False
+    began_unlocked: bool = True
+    is_stopped: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -103,29 +105,43 @@ class Jobs:
         """Begin work in the vault's thread; raises VaultLocked."""
         job = Job(title, page)
 
-        def report_progress(stage: str, done: int, total: int) -> None:
+        def raise_if_stopped() -> None:
             self._vault.raise_if_locked()
+            if job.is_stopped:
+                raise StoppedByLock
+
+        def report_progress(stage: str, done: int, total: int) -> None:
+            raise_if_stopped()
             self._vault.touch()
             job.stage, job.done, job.total = stage, done, total
             self._events.publish()
 
-        job.future = self._vault.run(lambda device: work(device, report_progress))
-        job.future.add_done_callback(lambda _: self._events.publish())
-        self._jobs[job.handle] = job
-        self._forget_oldest_ended()
+        def work_unless_stopped(device: Device) -> T:
+            raise_if_stopped()
+            return work(device, report_progress)
+
+        job.future = self._vault.run(work_unless_stopped)
+        self._register(job)
         return job
 
     def start_without_vault(self, title: str, work: Callable[[], object], page: str) -> Job:
         """Begin work that needs no vault, in a thread of its own and in the caller's language."""
-        job = Job(title, page, without_vault=True)
-        job.future.add_done_callback(lambda _: self._events.publish())
-        self._jobs[job.handle] = job
+        job = Job(title, page, without_vault=True, began_unlocked=self._vault.is_open)
+        self._register(job)
         run = contextvars.copy_context().run
         Thread(
             target=_run_and_complete_future, args=(job.future, lambda: run(work)), daemon=True
         ).start()
-        self._forget_oldest_ended()
         return job
+
+    def _register(self, job: Job) -> None:
+        job.future.add_done_callback(self._notice_end)
+        self._jobs[job.handle] = job
+        self._forget_oldest_ended()
+
+    def _notice_end(self, _: "Future[Any]") -> None:
+        self._vault.touch()  # the person has yet to see the result
+        self._events.publish()
 
     def find_job(self, handle: str) -> Job | None:
         return self._jobs.get(handle)
@@ -134,30 +150,43 @@ class Jobs:
         """Return the newest job that ended without an error and whose result ``page`` shows, or
         None.
         """
-        done = (job for job in reversed(self._jobs.values()) if job.page == page)
+        done = (job for job in reversed(list(self._jobs.values())) if job.page == page)
         return next((job for job in done if job.is_over and job.error is None), None)
 
     def running_jobs(self) -> tuple[Job, ...]:
-        return tuple(job for job in self._jobs.values() if not job.is_over)
+        return tuple(job for job in list(self._jobs.values()) if not job.is_over)
 
     def keep_only_running_vault_jobs(self) -> None:
-        """Forget finished jobs, and jobs that do not use the vault. Call this when the app is
-        locked or left.
+        """Forget finished jobs, jobs that do not use the vault, and what was typed to start the
+        others. Call this when the app is locked or left.
         """
         self._jobs = {
             handle: job
-            for handle, job in self._jobs.items()
+            for handle, job in list(self._jobs.items())
             if not (job.is_over or job.without_vault)
         }
+        for job in self.running_jobs():
+            job.form = None
+
+    def forget_results(self, is_meant: Callable[[Any], bool]) -> None:
+        """Forget the finished jobs whose results are meant. Any thread may call this."""
+        for job in list(self._jobs.values()):
+            if job.is_over and job.error is None and is_meant(job.future.result()):
+                self.forget_job(job.handle)
+
+    def stop_running(self) -> None:
+        """Let running work end at its next step, and waiting work not begin."""
+        for job in self.running_jobs():
+            job.is_stopped = True
 
     def forget_job(self, handle: str) -> None:
         """Forget one job, and its result."""
         self._jobs.pop(handle, None)
 
     def _forget_oldest_ended(self) -> None:
-        ended = [handle for handle, job in self._jobs.items() if job.is_over]
+        ended = [job.handle for job in list(self._jobs.values()) if job.is_over]
         for handle in ended[:-_ENDED_JOBS_KEPT_MAX]:
-            del self._jobs[handle]
+            self.forget_job(handle)
 
 
 def _run_and_complete_future(future: "Future[Any]", work: Callable[[], object]) -> None:

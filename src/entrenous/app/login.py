@@ -13,6 +13,9 @@ from starlette.datastructures import FormData
 
 SESSION_COOKIE_NAME: Final = "page"
 _LOGIN_TOKEN_BYTES: Final = 32
+#: The kinds of handles that stay valid when the app is locked, because pages have them in their
+#: addresses and forms. Their names reveal nothing: they are random, or public (lessons).
+_KINDS_KEPT_AT_LOCK: Final = frozenset({"draft", "person", "message", "lesson"})
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +29,7 @@ class Login:
     _forms: dict[str, FormData] = field(default_factory=dict)
     _handles: dict[tuple[str, str], str] = field(default_factory=dict)
     _named: dict[tuple[str, str], str] = field(default_factory=dict)
+    times_left: int = 0  # how often everything typed was forgotten
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_LOGIN_TOKEN_BYTES))
     #: The person's answers about what happened, by question. When a case is opened from the
     #: answers, the case stores them, and all but the place are removed from here.
@@ -47,7 +51,7 @@ class Login:
 
     def handle_for(self, kind: str, name: str) -> str:
         """Return a random handle for a name. Addresses contain handles instead of names, so that
-        the browser's history reveals nothing. The handle is valid until the app is locked.
+        the browser's history reveals nothing. The handle is valid until :meth:`forget_handles`.
         """
         made = self._handles.setdefault((kind, name), secrets.token_urlsafe(9))
         self._named[kind, made] = name
@@ -74,9 +78,11 @@ class Login:
         return self._forms.pop(path, None)
 
     def forget_handles(self) -> None:
-        """Forget every handle of :meth:`handle_for`, but keep the person's input."""
-        self._handles.clear()
-        self._named.clear()
+        """Forget the handles of :meth:`handle_for`, except the kinds that stay valid when the app
+        is locked. Keep the person's input.
+        """
+        self._handles = _only_kinds_kept_at_lock(self._handles)
+        self._named = _only_kinds_kept_at_lock(self._named)
 
     def hide_answers(self) -> None:
         """Hide the answers until :meth:`restore_answers` is called. Call this when the app is
@@ -101,8 +107,13 @@ class Login:
 
     def forget_input_and_handles(self) -> None:
         """Forget everything typed and every handle."""
+        self.times_left += 1
         self.forget_answers()
         self._key = secrets.token_bytes(_LOGIN_TOKEN_BYTES)
         self._forms.clear()
         self._handles.clear()
         self._named.clear()
+
+
+def _only_kinds_kept_at_lock(by_kind: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    return {key: value for key, value in by_kind.items() if key[0] in _KINDS_KEPT_AT_LOCK}

@@ -30,6 +30,7 @@ from entrenous.app.web import (
     answer_error,
     error_words,
     is_from_admitted_browser,
+    is_poll,
     language_of,
     posted_form,
     show,
@@ -139,6 +140,9 @@ class _OnlyThisBrowser:
             return
         if request.headers.get("sec-fetch-dest") == "document":
             state_of(request).end_shown_view()
+        if scope["type"] == "http" and not (is_poll(request) or _is_event_stream(request)):
+            state_of(request).vault.touch()
+        request.state.times_left = state_of(request).login.times_left
         with speaking(language_of(request).tag):
             await self._answer_or_show_fault(request, scope, receive, send)
 
@@ -160,6 +164,10 @@ class _OnlyThisBrowser:
 
 def _is_entrance(request: Request) -> bool:
     return request.method == "GET" and request.url.path.startswith("/enter/")
+
+
+def _is_event_stream(request: Request) -> bool:
+    return bool(request.url.path == request.app.url_path_for("events"))
 
 
 async def _no_such_page(request: Request, _: Exception) -> Response:

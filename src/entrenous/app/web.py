@@ -67,6 +67,8 @@ class AppState:
     mail: MailWatch
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
+    #: Held while the vault is made or unlocked. A second opening would wait until the app locks.
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     linking: Linking | None = None  # a linking in progress, on the old or the new device
     warnings: list[str] = field(default_factory=list)  # warnings that the person has not seen yet
     shown: str = "/"  # the page that was shown last
@@ -98,11 +100,12 @@ async def run_in_vault(request: Request, work: Callable[[Device], T]) -> T:
     """Call ``work`` with the device in the vault's thread; raises VaultLocked, and whatever
     ``work`` raises.
     """
-    state = state_of(request)
-    # pages poll for news with this header, so the request does not count as activity of the person
-    if "x-live" not in request.headers:
-        state.vault.touch()
-    return await asyncio.wrap_future(state.vault.run(work))
+    return await asyncio.wrap_future(state_of(request).vault.run(work))
+
+
+def is_poll(request: Request) -> bool:
+    """Return whether a page asks for news by itself, so that this is no activity of the person."""
+    return "x-live" in request.headers
 
 
 def start_job(
@@ -130,10 +133,15 @@ def _redirect_to_progress(job: Job, request: Request) -> Response:
 
 
 def job_result(request: Request, kind: type[T]) -> T:
-    """Return the result of the job that the address names; raises ResultGone, or the error that
-    ended the job.
+    """Return the result of the job that the address names.
+
+    Raises ResultGone, VaultLocked, or the error that ended the job.
     """
-    job = state_of(request).jobs.find_job(request.path_params["handle"])
+    state = state_of(request)
+    job = state.jobs.find_job(request.path_params["handle"])
+    # after a lock, results are forgotten only when running work has ended
+    if job is not None and job.began_unlocked and not state.vault.is_open:
+        raise VaultLocked
     if job is None or not job.is_over or not isinstance(result := job.future.result(), kind):
         raise ResultGone
     return result
@@ -169,7 +177,7 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
     state of the vault, and the function ``url``, which returns the address of a route.
     """
     state = state_of(request)
-    if request.method == "GET" and status == HTTPStatus.OK:
+    if request.method == "GET" and status == HTTPStatus.OK and not is_poll(request):
         state.shown = request.url.path
     language = language_of(request)
     text = language.template(template).render(
@@ -239,10 +247,10 @@ def show_error(
 ) -> Response:
     """Show an error, and link back to the ``page`` whose ``form`` was not accepted."""
     page = page or page_of_form(request)
-    if form is not None:
-        state_of(request).login.keep_form(page, form)
-    back = "" if form is None else page
-    return show(request, "error.html", status=status, words=words, back=back)
+    if form is None or _was_left_meanwhile(request):
+        return show(request, "error.html", status=status, words=words, back="")
+    state_of(request).login.keep_form(page, form)
+    return show(request, "error.html", status=status, words=words, back=page)
 
 
 def download_response(request: Request, data: bytes, name: str) -> Response:
@@ -282,10 +290,17 @@ def error_words(why: BaseException) -> str:
 
 def _redirect_to_unlock(request: Request) -> Response:
     state, form = state_of(request), posted_form(request)
-    if form is not None:
-        state.login.keep_form(page_of_form(request), form)
-    state.wanted = page_of_form(request)
+    if not _was_left_meanwhile(request):
+        if form is not None:
+            state.login.keep_form(page_of_form(request), form)
+        state.wanted = page_of_form(request)
     return redirect_to(request, "unlock" if state.has_device else "setup")
+
+
+def _was_left_meanwhile(request: Request) -> bool:
+    """Return whether the person left quickly, or erased everything, after this request began."""
+    login = state_of(request).login
+    return getattr(request.state, "times_left", login.times_left) != login.times_left
 
 
 def posted_form(request: Request) -> FormData | None:

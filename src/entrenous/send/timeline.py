@@ -137,8 +137,14 @@ def timeline_page(person: PersonId, device: Device, skip: int, count: int) -> Ti
 def hide_sent_message(name: str, person: PersonId, device: Device) -> None:
     """Remove a message that we sent from the timeline with one person. It stays in the ledger, so
     that a leak of it can be traced. Raises UnknownMessage.
+
+    While their copy waits to leave this device, this does nothing: a hidden message would still be
+    sent, and could no longer be stopped.
     """
     message = device.ledger.message_named(name)
+    copies = copies_of_message(message.id, device.vault)
+    if any(one.person == person and one.departure is SendState.WAITING for one in copies):
+        return
     places = timeline_places_with(person, device.vault)
     for place in places.newest(0, len(places)):
         if place.mine and place.message == message.id:

@@ -91,13 +91,15 @@ async def start_making_archive(request: Request) -> Response:
     except EntrenousError as why:
         return await show_archive_form(request, why, 409)
     place, say = _archive_path(request), language_of(request).sentences.gettext
-    vault = state_of(request).vault
+    vault, jobs = state_of(request).vault, state_of(request).jobs
 
     def write_archive(device: Device, report: ReportProgress) -> MadeArchive:
         def report_bytes(done: int, total: int) -> None:
             report(say("Writing"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
         vault.call_at_lock(lambda: delete_archive(place))
+        # the new archive takes the place of an earlier one, whose page would then serve the new one
+        jobs.forget_results(lambda result: isinstance(result, MadeArchive))
         written = export_archive_to_zip(place, words, device, report_bytes)
         return MadeArchive(place.stat().st_size, tuple(describe_omissions(written)))
 

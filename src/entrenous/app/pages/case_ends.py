@@ -264,13 +264,18 @@ async def _start_erasing_case(request: Request) -> Response:
     what.
     """
     name, say = await find_case_name(request), language_of(request).sentences.gettext
-    page_files = state_of(request).page_files
+    page_files, jobs = state_of(request).page_files, state_of(request).jobs
+    handle = case_handle(request)
+
+    def is_about_case(result: object) -> bool:
+        return isinstance(result, JobOutcome) and result.case == handle
 
     def erase_with_receipt(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Erasing the case"), 0, 0)
         receipt = canonical_json(erasure_receipt(device)) + b"\n"
         erase_case(name, device)
         page_files.forget_files_of(name)
+        jobs.forget_results(is_about_case)
         words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
         sentence = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"

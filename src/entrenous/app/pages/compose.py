@@ -1,6 +1,7 @@
 """Write a message: its content, its recipients and its duration. It is stored as a draft."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -24,7 +25,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, has_relay
-from entrenous.send.message.draft import StoredDraft, find_draft, store_draft
+from entrenous.send.message.draft import NoSuchDraft, StoredDraft, find_draft, store_draft
 from entrenous.send.people.circles import circles
 
 _EARLIEST_TIME: Final = datetime.min.replace(tzinfo=UTC)
@@ -64,27 +65,27 @@ async def show_compose_form(
     """Show the form: empty, with the input before an error, or with the draft to change. Without a
     relay, the page that makes copies takes its place.
     """
-    form = posted_or_kept_form(request)
     if not await run_in_vault(request, has_relay):
         return redirect_to(request, "copies")
+    form = posted_or_kept_form(request)  # not before the vault was open: a kept form is given once
     draft = draft or typed_text(form, "draft") or request.query_params.get("draft", "")
     choices = await run_in_vault(
         request, lambda device: _read_compose_form_contents(request, form, draft, device)
     )
-    kept = choices.draft
+    kept = None if form else choices.draft  # what is typed replaces the draft, even if it is empty
     return show(
         request,
         "send.html",
         status=status,
         words=words,
         choices=choices,
-        draft=draft,
+        draft=draft if choices.draft else "",
         reply=typed_text(form, "reply") or request.query_params.get("reply", ""),
         chosen={*typed_texts(form, "to"), *choices.to},
-        text=typed_text(form, "text") or (kept.text if kept else ""),
-        days=typed_text(form, "days") or (kept.days if kept else DEFAULT_EXPIRY_DAYS),
-        once=bool(typed_text(form, "once") or (kept and kept.once)),
-        may_export=bool(typed_text(form, "may_export") or (kept and kept.may_export)),
+        text=kept.text if kept else typed_text(form, "text"),
+        days=kept.days if kept else typed_text(form, "days") or DEFAULT_EXPIRY_DAYS,
+        once=kept.once if kept else bool(typed_text(form, "once")),
+        may_export=kept.may_export if kept else bool(typed_text(form, "may_export")),
     )
 
 
@@ -93,8 +94,9 @@ def _read_compose_form_contents(
 ) -> ComposeFormContents:
     login, asked = state_of(request).login, request.query_params
     known = {one.person.id.hex(): one.name for one in contacts(device) if not one.blocked}
-    named = login.name_of_handle("draft", handle)
-    draft = find_draft(bytes.fromhex(named), device) if named else None
+    draft = None
+    with suppress(NoSuchDraft):  # it was sent or discarded meanwhile; what was typed is shown
+        draft = _find_draft_of_handle(request, handle, device)
     reply = (
         login.name_of_handle("message", typed_text(form, "reply") or asked.get("reply", "")) or ""
     )
@@ -109,6 +111,12 @@ def _read_compose_form_contents(
     )
 
 
+def _find_draft_of_handle(request: Request, handle: str, device: Device) -> StoredDraft:
+    """Return the draft that a form names; raises NoSuchDraft."""
+    named = state_of(request).login.name_of_handle("draft", handle) or ""
+    return find_draft(bytes.fromhex(named), device)
+
+
 async def store_draft_for_review(request: Request) -> Response:
     """Store the draft in the vault, and show it for review before it is sent.
 
@@ -120,9 +128,11 @@ async def store_draft_for_review(request: Request) -> Response:
     login = state_of(request).login
 
     def store_written_draft(device: Device) -> StoredDraft:
-        named = login.name_of_handle("draft", typed_text(form, "draft"))
+        handle = typed_text(form, "draft")
         before = (
-            find_draft(bytes.fromhex(named), device) if named else StoredDraft(b"", _EARLIEST_TIME)
+            _find_draft_of_handle(request, handle, device)
+            if handle
+            else StoredDraft(b"", _EARLIEST_TIME)
         )
         has_files = bool(chosen or before.files)
         written = _draft_from_form(form, before, device.clock.now(), has_files=has_files)

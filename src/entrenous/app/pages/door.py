@@ -122,12 +122,13 @@ async def unlock(request: Request) -> Response:
     """Unlock the vault, and show the requested page."""
     state = state_of(request)
     form = await read_form(request)
-    if not state.vault.is_open:
-        opening = state.vault.unlock(passphrase_in(form, "passphrase"))
-        try:
-            await asyncio.wrap_future(opening)
-        except EntrenousError as why:
-            return await show_unlock_form(request, why, 409)
+    try:
+        async with state.opening:
+            if not state.vault.is_open:
+                opening = state.vault.unlock(passphrase_in(form, "passphrase"))
+                await asyncio.wrap_future(opening)
+    except EntrenousError as why:
+        return await show_unlock_form(request, why, 409)
     return _redirect_to_wanted(request)
 
 

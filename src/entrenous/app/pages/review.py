@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form
+from entrenous.app.forms import read_form, typed_text
 from entrenous.app.jobs import ReportProgress
 from entrenous.app.web import (
     ConfirmationQuestion,
@@ -159,6 +159,10 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
         words=words,
         found=found,
         until=SystemClock().now() + timedelta(days=found.draft.days),
+        file_handles=[
+            state_of(request).login.handle_for("draft_file", blob.hex())
+            for blob in found.draft.files
+        ],
         handle=request.path_params["draft"],
     )
 
@@ -203,25 +207,41 @@ async def remove_one_file(request: Request) -> Response:
     """Remove one file from the draft, once the person is sure; a draft without files and text is
     deleted.
     """
-    place = int(request.path_params["number"]) - 1
+    number, draft = request.path_params["number"], request.path_params["draft"]
     form, say = await read_form(request), language_of(request).sentences.gettext
+    # not the number: those of later files change when a file is removed
+    blob = state_of(request).login.name_of_handle("draft_file", typed_text(form, "file"))
     if not has_confirmed(form):
         said = say("Your own file stays where it is; a voice that you recorded here is gone.")
-        heading = say("Remove file {number} from this message?").format(number=place + 1)
+        heading = say("Remove file {number} from this message?").format(number=number)
         return show_confirmation_page(
             request, form, ConfirmationQuestion(heading, (said,), say("Remove it"), say("Keep it"))
         )
 
     def remove_and_discard_if_empty(device: Device) -> bool:
-        kept = remove_draft_file(draft_at_address(request, device).id, place, device)
+        kept = draft_at_address(request, device)
+        blobs = [one.hex() for one in kept.files]
+        if blob is not None and blob in blobs:
+            kept = remove_draft_file(kept.id, blobs.index(blob), device)
         if kept.files or kept.text:
             return True
         discard_draft(kept.id, device)
         return False
 
-    if await run_in_vault(request, remove_and_discard_if_empty):
-        return redirect_to(request, "review", draft=request.path_params["draft"])
+    is_left = await run_in_vault(request, remove_and_discard_if_empty)
+    forget_copy_previews(request, draft)
+    if is_left:
+        return redirect_to(request, "review", draft=draft)
     return redirect_to(request, "send")
+
+
+def forget_copy_previews(request: Request, draft: str) -> None:
+    """Forget the previews of the copies of a draft, given its handle."""
+
+    def is_preview_of_draft(result: object) -> bool:
+        return isinstance(result, RecipientCopyPreview) and result.draft == draft
+
+    state_of(request).jobs.forget_results(is_preview_of_draft)
 
 
 async def start_making_copy_preview(request: Request) -> Response:

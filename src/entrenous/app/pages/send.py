@@ -13,7 +13,12 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed_texts
 from entrenous.app.jobs import ReportProgress
-from entrenous.app.pages.review import draft_at_address, sendable_draft_of, show_review
+from entrenous.app.pages.review import (
+    draft_at_address,
+    forget_copy_previews,
+    sendable_draft_of,
+    show_review,
+)
 from entrenous.app.web import (
     ConfirmationQuestion,
     error_words,
@@ -52,9 +57,11 @@ _FETCH_DELAY_AFTER_UNDO_S: Final = 1  # counted from the end of the time to undo
 class OutgoingMessage:
     """An encrypted message. Unless it was sent at once, no part of it is sent before ``leaves_at``.
 
-    ``waiting_reason`` is "" if the message waits only for the end of the time to undo.
+    ``waiting_reason`` is "" if the message waits only for the end of the time to undo. ``draft`` is
+    the handle of the draft that it was.
     """
 
+    draft: str
     name: MessageName
     to: tuple[str, ...]
     leaves_at: datetime
@@ -89,7 +96,7 @@ async def start_sending(request: Request) -> Response:
     def seal_and_discard_draft(device: Device, report: ReportProgress) -> OutgoingMessage:
         kept = draft_at_address(request, device)
         draft = replace(sendable_draft_of(kept, confirmed, device), undo_s=undo_s)
-        made = _send_or_queue_draft(draft, device, report, say)
+        made = _send_or_queue_draft(draft, request.path_params["draft"], device, report, say)
         discard_draft(kept.id, device)
         mail.send_and_fetch_after(undo_s + _FETCH_DELAY_AFTER_UNDO_S)
         return made
@@ -107,7 +114,7 @@ class NameNotTyped(Refused):
 
 
 def _send_or_queue_draft(
-    draft: Draft, device: Device, report: ReportProgress, say: Callable[[str], str]
+    draft: Draft, handle: str, device: Device, report: ReportProgress, say: Callable[[str], str]
 ) -> OutgoingMessage:
     def report_stage(stage: TransferStage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
@@ -118,8 +125,8 @@ def _send_or_queue_draft(
         held, name = why.facts["why"], why.facts["name"]
         waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
         leaves_at = device.clock.now() + timedelta(seconds=draft.undo_s)
-        return OutgoingMessage(MessageName(str(name)), draft.to, leaves_at, waits)
-    return OutgoingMessage(sent.name, draft.to, device.clock.now())
+        return OutgoingMessage(handle, MessageName(str(name)), draft.to, leaves_at, waits)
+    return OutgoingMessage(handle, sent.name, draft.to, device.clock.now())
 
 
 async def discard_shown_draft(request: Request) -> Response:
@@ -137,6 +144,7 @@ async def discard_shown_draft(request: Request) -> Response:
     await run_in_vault(
         request, lambda device: discard_draft(draft_at_address(request, device).id, device)
     )
+    forget_copy_previews(request, request.path_params["draft"])
     return redirect_to(request, "home")
 
 
@@ -171,5 +179,6 @@ async def undo_sending(request: Request) -> Response:
         return ()
 
     recalls = await run_in_vault(request, cancel_or_recall)
+    forget_copy_previews(request, found.draft)
     outcomes = [recall_in_words(one.to, one) for one in recalls]
     return show(request, "undone.html", outcomes=outcomes)

@@ -158,10 +158,11 @@ async def show_erase_form(request: Request, words: str = "", status: int = 200) 
 
 @dataclass(frozen=True, slots=True)
 class EraseResult:
-    """Whether the mailbox was deleted (None: unknown, because the vault was locked), and the files
-    in the folder that are not Entrenous's own.
+    """Whether there was a device, whether its mailbox was deleted (None: unknown, because the vault
+    was locked), and the files in the folder that are not Entrenous's own.
     """
 
+    had_device: bool  # False if the page is loaded again
     mailbox_gone: bool | None
     left: tuple[str, ...]
 
@@ -174,6 +175,8 @@ async def erase_everything(request: Request) -> Response:
         != language_of(request).sentences.gettext("erase").casefold()
     ):
         return await show_erase_form(request, error_words(WordNotTyped()), 409)
+    had_device = state.has_device
+    state.jobs.stop_running()
     try:
         gone = await run_in_vault(request, close_own_mailboxes)
     except VaultLocked:
@@ -184,7 +187,7 @@ async def erase_everything(request: Request) -> Response:
     state.linking = None
     left = await asyncio.to_thread(erase_device_files, state.settings.home)
     state.reread_preferences()
-    return show(request, "erased.html", it=EraseResult(gone, left))
+    return show(request, "erased.html", it=EraseResult(had_device, gone, left))
 
 
 async def show_close_page(request: Request) -> Response:
