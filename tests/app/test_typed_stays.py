@@ -15,6 +15,7 @@ from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import PASSPHRASE, run_app
 from tests.app.states import TypedTexts, create_relay_and_ben, save_photograph
+from tests.app.test_poisoned_files import open_case
 from tests.real.processes import wait_until
 from tests.real.small_disk import mount_small_disk
 
@@ -134,3 +135,24 @@ def _has_arrived(ana: Client, ben: Device) -> bool:
     ana.get("/40")
     fetch_messages(ben)
     return bool(received_messages(ben))
+
+
+def test_a_note_stays_at_the_lock_and_the_page_says_that_its_files_did_not(tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
+        ana.set_up()
+        page = f"/90/{open_case(ana)}"
+        upload = [("file", ("shot.png", b"\x89PNG\r\n\x1a\n", "image/png"))]
+        ana.web.post("/2", follow_redirects=False)  # locks the app, as the automatic lock does
+        assert ana.post(page, {"note": "NOTEZELDA"}, upload).url.path == "/1"
+        unlocked = ana.unlock()
+        assert unlocked.url.path == page
+        assert "NOTEZELDA" in unlocked.text
+        assert "The files that you chose were not kept. Choose them again." in unlocked.text
+
+
+def test_too_many_files_are_refused_with_the_limit(tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
+        ana.set_up()
+        upload = [("file", (f"{number}.png", b"x", "image/png")) for number in range(65)]
+        refused = ana.post("/20", {"names": "Zelda"}, upload)
+        assert "You chose more than 64 files" in refused.text

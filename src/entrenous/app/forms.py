@@ -13,7 +13,7 @@ from entrenous.base.errors import Malformed, Refused
 FORM_FILES_BYTES_MAX: Final = 640 << 20
 # a larger form is not read to its end, so its typed text is lost
 _REQUEST_BYTES_READ_MAX: Final = 4 << 30
-_FILES_MAX: Final = 64
+_FORM_FILES_MAX: Final = 64
 _FIELDS_MAX: Final = 256
 _FIELD_BYTES_MAX: Final = 1 << 20
 
@@ -22,6 +22,13 @@ class TooMuchAtOnce(Refused):
     """
     Together, the files that you chose are larger than {limit_mb} MB, which is the most that the app
     accepts at once. Nothing was stored. Choose fewer or smaller files.
+    """
+
+
+class TooManyFiles(Refused):
+    """
+    You chose more than {count} files, which is the most that the app accepts at once. Nothing was
+    stored. Choose some of them now, and the others afterwards.
     """
 
 
@@ -71,7 +78,7 @@ async def read_form(request: Request) -> FormData:
         parser: FormParser | MultiPartParser = _InMemoryMultipartParser(
             request.headers,
             _stream_up_to_limit(request),
-            max_files=_FILES_MAX,
+            max_files=_FORM_FILES_MAX,
             max_fields=_FIELDS_MAX,
             max_part_size=_FIELD_BYTES_MAX,
         )
@@ -79,7 +86,11 @@ async def read_form(request: Request) -> FormData:
         parser = FormParser(request.headers, _stream_up_to_limit(request))
     try:
         form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError):
+    except MultiPartException as why:
+        if why.message.startswith("Too many files"):
+            raise TooManyFiles(count=_FORM_FILES_MAX) from None
+        raise BrokenForm from None
+    except (KeyError, UnicodeDecodeError):
         raise BrokenForm from None
     if isinstance(parser, _InMemoryMultipartParser) and parser.is_over_limit:
         only_typed = [one for one in form.multi_items() if isinstance(one[1], str)]

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 SESSION_COOKIE_NAME: Final = "page"
 _LOGIN_TOKEN_BYTES: Final = 32
+#: The first numbers in the addresses of pages that ask what happened.
+_ANSWER_PAGE_NUMBERS: Final = frozenset({"70", "71", "72", "81", "82"})
 #: The kinds of handles that stay valid when the app is locked, because pages have them in their
 #: addresses and forms. Their names reveal nothing: they are random, or public (lessons).
 _KINDS_KEPT_AT_LOCK: Final = frozenset({"draft", "person", "message", "lesson"})
@@ -70,8 +72,16 @@ class Login:
         return base64.urlsafe_b64encode(made[:9]).decode()
 
     def keep_form(self, path: str, form: FormData) -> None:
-        """Keep what was typed, in memory, until the page at ``path`` is shown again."""
-        self._forms[path] = form
+        """Keep what was typed, in memory, until the page at ``path`` is shown again. Chosen files
+        are not kept; the field ``files_not_kept`` says so.
+        """
+        fields = form.multi_items()
+        kept: list[tuple[str, str | UploadFile]] = [
+            (name, value) for name, value in fields if isinstance(value, str)
+        ]
+        if any(not isinstance(value, str) and value.filename for _, value in fields):
+            kept.append(("files_not_kept", "yes"))
+        self._forms[path] = FormData(kept)
 
     def take_form(self, path: str) -> FormData | None:
         """Return and forget what was typed into the page at ``path``; None if nothing is kept."""
@@ -104,6 +114,12 @@ class Login:
     def forget_answers(self) -> None:
         self.answers.clear()
         self._hidden_answers.clear()
+
+    def forget_answers_and_forms(self) -> None:
+        """Forget the answers about what happened, also those typed into a form that was kept."""
+        self.forget_answers()
+        for path in [one for one in self._forms if one.split("/")[1] in _ANSWER_PAGE_NUMBERS]:
+            del self._forms[path]
 
     def forget_input_and_handles(self) -> None:
         """Forget everything typed and every handle."""

@@ -32,13 +32,14 @@ def situation_from_answers(answers: dict[str, str]) -> Situation:
     """Return the situation that the answers describe; skipped questions are unanswered."""
     said = {name: answer for name, answer in answers.items() if answer not in ("", "skip")}
     demand, posted = said.get("demand"), said.get("posted")
-    platform = find_platform(said.get("told_platform") or said.get("platform", ""))
+    told = said.get("told_platform", "")
+    platform = find_platform(told or said.get("platform", ""))
     where = said.get("platform", "") if host_of(said.get("platform", "")) else ""
     return Situation(
         places=(Place(said["place"]),) if "place" in said else (),
         posted=Spread(posted) if posted else None,
         demand=Demand(demand) if demand else None,
-        platform=platform.id if platform else where if "." in where else "",
+        platform=platform.id if platform else told or (where if "." in where else ""),
         platform_kind=said.get("kind", ""),
         intimate=_BOOL_OF_ANSWER.get(said.get("intimate", "")),
         altered=_BOOL_OF_ANSWER.get(said.get("altered", "")),

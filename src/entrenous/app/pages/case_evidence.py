@@ -23,7 +23,7 @@ from entrenous.app.web import (
     error_words,
     job_result,
     language_of,
-    posted_form,
+    posted_or_kept_form,
     redirect_to,
     response_for_page,
     show,
@@ -142,7 +142,7 @@ async def show_evidence(request: Request, words: str = "") -> Response:
             small[one.number] is None for one in case.evidence if one.level is not EvidenceLevel.A0
         ),
         pages=[seen for seen in case.sightings if seen.where.startswith("http")],
-        form=posted_form(request) or {},
+        form=posted_or_kept_form(request),
     )
 
 

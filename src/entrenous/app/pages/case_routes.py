@@ -12,7 +12,14 @@ from starlette.routing import Route
 from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.pages.case_answers import situation_from_answers
 from entrenous.app.pages.one_case import case_handle, run_in_case
-from entrenous.app.web import ResultGone, error_words, redirect_to, show, state_of
+from entrenous.app.web import (
+    ResultGone,
+    error_words,
+    posted_or_kept_form,
+    redirect_to,
+    show,
+    state_of,
+)
 from entrenous.app.wording import texts_without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
@@ -173,6 +180,7 @@ def _show_report_steps(request: Request, steps: ReportSteps, case: str, words: s
         steps=steps,
         case=case,
         words=words,
+        form=posted_or_kept_form(request),
         no_picture=translated(NO_PICTURE_NEEDED_NOTE),
         is_unknown=steps.platform.id == GENERIC_SITE_RECORD_ID,
         others=texts_without_commands(other_report_channels(steps.platform)),

@@ -330,14 +330,15 @@ async def add_typed_situation(request: Request) -> Response:
 
 def _situation_from_form(said: dict[str, str], place: Place | None) -> Situation:
     yes = {"yes": True, "no": False}
-    platform = find_platform(said.get("platform", ""))
+    typed = said.get("platform", "")
+    platform = find_platform(typed)
     more = Situation(
         places=(place,) if place else (),
         intimate=yes.get(said.get("intimate", "")),
         altered=yes.get(said.get("altered", "")),
         depicts_me=yes.get(said.get("shows_me", "")),
         recipient_known=yes.get(said.get("sender", "")),
-        platform=platform.id if platform else "",
+        platform=platform.id if platform else typed,
         name_must_stay_hidden=said.get("hide") == "yes",
     )
     return replace(

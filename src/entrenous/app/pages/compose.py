@@ -85,6 +85,7 @@ async def show_compose_form(
         text=kept.text if kept else typed_text(form, "text"),
         days=kept.days if kept else typed_text(form, "days") or DEFAULT_EXPIRY_DAYS,
         once=kept.once if kept else bool(typed_text(form, "once")),
+        files_not_kept=typed_text(form, "files_not_kept"),
         may_export=kept.may_export if kept else bool(typed_text(form, "may_export")),
     )
 

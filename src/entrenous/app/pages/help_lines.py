@@ -144,7 +144,7 @@ async def show_under_18_help_for_place(request: Request) -> Response:
 async def _show_under_18_and_forget_answers(
     request: Request, place: Place | None, words: str
 ) -> Response:
-    state_of(request).login.forget_answers()
+    state_of(request).login.forget_answers_and_forms()
     places = (place,) if place else ()
     now = SystemClock().now()
     found = await asyncio.to_thread(find_help, places, HelpNeed(under_18=True))

@@ -76,6 +76,8 @@ _ALLOWED_ANSWERS: Final[Mapping[str, frozenset[str]]] = {
     "demand": frozenset(Demand),
 }
 _QUESTIONS_IN_SAFETY_TABLE: Final = frozenset({"safe", "watched", "age", "posted"})
+#: Answers about the person's own safety, which stay for another matter of the same person.
+_LASTING_ANSWERS: Final = frozenset({"place", "safe", "watched", "posted"})
 _CASE_PATH, _LEGAL_PATH = "case", "legal"
 
 
@@ -116,15 +118,22 @@ async def store_case_answer(request: Request) -> Response:
 
 
 async def begin_case_questions(request: Request) -> Response:
-    """Begin the questions that lead to a case; a page with a verdict passes the trace's number."""
+    """Begin the questions that lead to a case; a page with a verdict passes the trace's number.
+
+    Earlier answers are kept only if the page says that the case is about the same matter.
+    """
     form, answers = await read_form(request), state_of(request).login.answers
+    if typed_text(form, "other_matter"):
+        lasting = {"place"} if typed_text(form, "for") == "other" else _LASTING_ANSWERS
+        for name in answers.keys() - lasting:
+            del answers[name]
     answers.update({name: typed_text(form, name) for name in ("trace", "for")})
     return _go_to_next_question(request, _CASE_PATH, "")
 
 
 async def delete_answers(request: Request) -> Response:
     """Delete the answers, and confirm that nothing was stored."""
-    state_of(request).login.forget_answers()
+    state_of(request).login.forget_answers_and_forms()
     return show(request, "stopped.html", words=without_commands(translated(STOPPED_NOTE)))
 
 
