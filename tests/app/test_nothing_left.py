@@ -9,6 +9,7 @@ import pytest
 from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import run_app
 from tests.app.states import save_photograph
+from tests.app.test_poisoned_files import open_case
 from tests.app.with_ben import AnaWithBen, run_app_of_ana_with_ben
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -75,3 +76,13 @@ def _open_case(ana: Client) -> str:
     for number, answer in _ANSWERS_BEFORE_CASE:
         page = ana.post(f"/81/{number}", answer)
     return page.url.path.rpartition("/")[2]
+
+
+def test_erasing_a_case_about_somebody_under_18_says_what_is_left(tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
+        ana.set_up()
+        case = open_case(ana)
+        ana.post(f"/95/{case}")
+        erased = wait_for_job(ana, ana.post(f"/94/{case}", {"act": "erase"}))
+        assert "only a number is left on this device" in erased.text
+        assert "Nothing of it is left" not in erased.text

@@ -1,5 +1,6 @@
 """Tests of forms that are refused or interrupted: what was typed stays."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -148,6 +149,29 @@ def test_a_note_stays_at_the_lock_and_the_page_says_that_its_files_did_not(tmp_p
         assert unlocked.url.path == page
         assert "NOTEZELDA" in unlocked.text
         assert "The files that you chose were not kept. Choose them again." in unlocked.text
+
+
+@pytest.mark.parametrize(
+    ("number", "field"), [("88", "number"), ("85", "reference"), ("93", "key")]
+)
+def test_text_typed_into_a_page_of_a_case_stays_at_the_lock(
+    tmp_path: Path, number: str, field: str
+) -> None:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
+        ana.set_up()
+        case = open_case(ana)
+        ana.post(f"/89/{case}", {"place": "Germany", "platform": "instagram"})
+        ana.post(f"/86/{case}", {"kind": "page", "where": "https://www.instagram.com/p/1"})
+        ana.post(f"/90/{case}", {"note": "I saw it on Monday"})
+        letter = ana.post(f"/84/{case}", {"route": "eu-dsa-16"}).url.path
+        ana.post(letter, {"act": "send"})
+        report = re.search(rf"/88/{case}/[^?\"]+", ana.get(f"/83/{case}").text)
+        assert report is not None
+        page = {"88": report[0], "85": letter, "93": f"/93/{case}"}[number]
+        assert ana.get(page).status_code == httpx.codes.OK
+        ana.web.post("/2", follow_redirects=False)  # locks the app, as the automatic lock does
+        assert ana.post(page, {field: "2026-01-02"}).url.path == "/1"
+        assert "2026-01-02" in ana.unlock().text
 
 
 def test_too_many_files_are_refused_with_the_limit(tmp_path: Path) -> None:

@@ -126,14 +126,20 @@ def _new_case_name(device: Device) -> CaseName:
     return CaseName(f"case-{generate_message_name(device.random_source.token(3), taken)}")
 
 
-def add_facts_to_case(name: str, more: Situation, device: Device) -> Case:
-    """Add facts to a case's situation; what ``more`` leaves unanswered stays as it was.
+def add_facts_to_case(
+    name: str, more: Situation, device: Device, *, name_may_be_known: bool = False
+) -> Case:
+    """Add facts to a case's situation; what ``more`` leaves unanswered stays as it was. With
+    ``name_may_be_known``, the person's name need not stay hidden any more.
 
     Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
 
     def add_facts(case: Case) -> Case:
-        return replace(case, situation=_merged_situation(case.situation, more))
+        situation = _merged_situation(case.situation, more)
+        if name_may_be_known:
+            situation = replace(situation, name_must_stay_hidden=False)
+        return replace(case, situation=situation)
 
     return edit_case(name, device, add_facts, "said more about it")
 

@@ -18,7 +18,7 @@ from entrenous.app.pages.one_case import case_handle, find_case_name, run_in_cas
 from entrenous.app.web import (
     error_words,
     language_of,
-    posted_form,
+    posted_or_kept_form,
     redirect_to,
     show,
     start_job,
@@ -62,6 +62,11 @@ from entrenous.respond.watch.records import (
 from entrenous.respond.watch.states import WatchedSighting, watch_state_in_words
 from entrenous.respond.who_helps import HelpNeed, find_help_lines
 from entrenous.wire.encodings import canonical_json
+
+_NOTHING_LEFT_TEXT: Final = translatable("Nothing of it is left on this device.")
+_ONLY_NUMBER_LEFT_TEXT: Final = translatable(
+    "Of the case, only a number is left on this device, so that no archive brings it back."
+)
 
 
 def routes() -> list[Route]:
@@ -194,7 +199,7 @@ async def show_pack_choices(request: Request, words: str = "") -> Response:
         it=case,
         only_letter=only_letter_to_platform(case),
         case=case_handle(request),
-        form=posted_form(request) or {},
+        form=posted_or_kept_form(request),
     )
 
 
@@ -273,10 +278,11 @@ async def _start_erasing_case(request: Request) -> Response:
     def erase_with_receipt(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Erasing the case"), 0, 0)
         receipt = canonical_json(erasure_receipt(device)) + b"\n"
+        left = _what_erasure_leaves(find_case(name, device))
         erase_case(name, device)
         page_files.forget_files_of(name)
         jobs.forget_results(is_about_case)
-        words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
+        words = (left, translated(ARCHIVE_KEEPS_CASE_NOTE))
         sentence = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"
             " and a random number, and nothing about the case."
@@ -286,6 +292,12 @@ async def _start_erasing_case(request: Request) -> Response:
         return JobOutcome(erased, (*words, sentence), "", "cases", *file, save=save)
 
     return start_job(request, say("Erasing the case"), erase_with_receipt, "outcome")
+
+
+def _what_erasure_leaves(case: Case) -> str:
+    if case.age is AgeAnswer.ADULTS:
+        return translated(_NOTHING_LEFT_TEXT)
+    return translated(_ONLY_NUMBER_LEFT_TEXT)
 
 
 async def show_under_18_help_in_case(request: Request) -> Response:

@@ -315,7 +315,8 @@ async def add_typed_situation(request: Request) -> Response:
 
     def add_situation_to_case(name: str, device: Device) -> Case:
         with device.vault.transaction():
-            case = add_facts_to_case(name, more, device)
+            unticked = typed_text(form, "hide") == "no"
+            case = add_facts_to_case(name, more, device, name_may_be_known=unticked)
             if typed_text(form, "role"):
                 who = role_from_answers({"role": typed_text(form, "role")})
                 acting = representative_with_consent(
