@@ -78,6 +78,17 @@ def _too_slow_paths(walker: RouteWalker) -> dict[str, float]:
 
 
 @pytest.mark.threat("page-seen-by-somebody")
+def test_leaving_quickly_blanks_all_tabs(browser: Browser, tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
+        set_up_at_once(page)
+        other = page.context.new_page()
+        other.goto(f"{app.address}/20")
+        page.get_by_role("button", name="Leave quickly").click()
+        for one in (page, other):
+            expect(one).to_have_url("about:blank")
+
+
+@pytest.mark.threat("page-seen-by-somebody")
 def test_without_script_a_form_blanks_the_page_and_locks(browser: Browser, tmp_path: Path) -> None:
     with (
         run_app(tmp_path / "device") as app,

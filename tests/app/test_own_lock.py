@@ -12,7 +12,14 @@ from playwright.sync_api import Browser, Page
 
 from tests.app.client import Client, open_client, wait_for_job
 from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
-from tests.app.served import PASSPHRASE, assert_no_violations, open_page, run_app, unlock
+from tests.app.served import (
+    PASSPHRASE,
+    assert_no_violations,
+    open_page,
+    run_app,
+    set_up,
+    unlock,
+)
 from tests.app.states import large_picture, save_photograph
 from tests.app.walker import Walker, set_up_at_once
 from tests.real.processes import wait_until
@@ -116,6 +123,50 @@ def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
             page.get_by_label("Who gets a copy? Write one name on each line").input_value()
             == "Zelda"
         )
+
+
+@pytest.mark.threat("page-seen-by-somebody")
+def test_page_leaves_the_screen_when_the_app_locks(browser: Browser, tmp_path: Path) -> None:
+    with (
+        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
+        open_page(browser, app.link) as page,
+    ):
+        set_up_at_once(page)
+        page.goto(f"{app.address}/60")
+        page.wait_for_url("**/1")
+        unlock(page)
+        page.wait_for_url("**/60")
+
+
+def test_typing_keeps_the_app_unlocked(browser: Browser, tmp_path: Path) -> None:
+    with (
+        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
+        open_page(browser, app.link) as page,
+    ):
+        set_up_at_once(page)
+        page.goto(f"{app.address}/20")
+        names = page.get_by_label("Who gets a copy? Write one name on each line")
+        names.press_sequentially("Zelda and others", delay=500)
+        assert not _is_locked(page)
+        assert wait_until(lambda: _is_locked(page), 60)
+        page.wait_for_timeout(2000)
+        assert names.input_value() == "Zelda and others"
+
+
+def test_recovery_sheet_stays_while_it_is_written_down(browser: Browser, tmp_path: Path) -> None:
+    with (
+        run_relay(tmp_path / "relay") as relay,
+        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="4") as app,
+        open_page(browser, app.link) as page,
+    ):
+        set_up(page, relay=relay.url)
+        page.goto(f"{app.address}/66")
+        page.get_by_role("button", name="Make the sheet").click()
+        on_paper = page.get_by_role("button", name="I have it on paper")
+        on_paper.wait_for()
+        page.wait_for_timeout(8000)
+        on_paper.click()
+        page.get_by_role("heading", name="Is all of it on paper?").wait_for()
 
 
 @pytest.mark.parametrize("page", ["/72/3", "/21/{handle}/1"])

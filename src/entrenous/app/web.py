@@ -42,6 +42,8 @@ _HTTP_STATUS_BY_ERROR_FAMILY: Final = {
     "unreachable": 502,
     "malformed": 400,
 }
+#: How often a page asks whether the app is still unlocked.
+_CHECK_SECONDS_MAX: Final = 10
 _FAULT_MESSAGE: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )
@@ -174,7 +176,8 @@ def language_of(request: Request) -> Language:
 
 def show(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
     """Render a page. Besides ``context``, the template gets the language, the preferences, the
-    state of the vault, and the function ``url``, which returns the address of a route.
+    state of the vault, the page to return to after a lock, and the function ``url``, which returns
+    the address of a route.
     """
     state = state_of(request)
     if request.method == "GET" and status == HTTPStatus.OK and not is_poll(request):
@@ -190,6 +193,8 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
         url=request.app.url_path_for,
         under_way=state.jobs.running_jobs() if state.vault.is_open else (),
         here=request.url.path,
+        returns_to=state.shown,
+        check_seconds=min(_CHECK_SECONDS_MAX, state.settings.lock_after_s / 4),
         warnings=tuple(state.warnings) if state.vault.is_open else (),
         **context,
     )

@@ -42,6 +42,7 @@ def routes() -> list[Route]:
     return [
         Route("/", show_home, name="home"),
         Route("/4", stream_events, name="events"),
+        Route("/8", check_unlocked, name="unlocked", methods=["POST"]),
         Route("/5/{handle}", show_progress, name="progress"),
     ]
 
@@ -96,3 +97,8 @@ async def stream_events(request: Request) -> Response:
             yield "data: changed\n\n"
 
     return StreamingResponse(event_lines(), media_type="text/event-stream")
+
+
+async def check_unlocked(request: Request) -> Response:
+    """Answer with status 204 while the app is unlocked, and with 409 once it has locked."""
+    return Response(status_code=204 if state_of(request).vault.is_open else 409)

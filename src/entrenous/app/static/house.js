@@ -2,13 +2,18 @@
 "use strict";
 
 // Leave quickly: blank at once, tell the server, and leave nothing to go back to.
-const leaveForm = document.getElementById("leave");
-function leave() {
+const leaveForm = document.getElementById("leave"), otherTabs = new BroadcastChannel("leave");
+function blank() {
   document.documentElement.classList.add("gone");
   document.title = "";
-  if (leaveForm) navigator.sendBeacon(leaveForm.action);
   location.replace("about:blank");
 }
+function leave() {
+  if (leaveForm) navigator.sendBeacon(leaveForm.action);
+  otherTabs.postMessage("leave");
+  blank();
+}
+otherTabs.onmessage = blank;
 if (leaveForm) leaveForm.addEventListener("submit", (event) => { event.preventDefault(); leave(); });
 let shifts = [];
 addEventListener("keydown", (event) => {
@@ -34,6 +39,20 @@ addEventListener("submit", (event) => {
   if (form.dataset.waits) form.append(Object.assign(document.createElement("p"), { role: "status", textContent: form.dataset.waits }));
   if (button) setTimeout(() => { button.disabled = true; });
 });
+
+// While the app is unlocked, a page tells it that the person types, points, listens or writes a recovery sheet down. When the app
+// has locked, the page leaves the screen, unless something was typed: that stays, and the app keeps it when it is sent.
+const page = document.body.dataset, every = 1000 * page.checkSeconds;
+let usedAt = performance.now(), isTyped = false;
+async function checkUnlocked(isUsed) {
+  const answer = await fetch(page.unlocked, { method: "POST", headers: isUsed ? {} : { "x-live": "1" } }).catch(() => null);
+  if (answer?.status === 409 && !isTyped && !isSending) location.replace(page.returnsTo);
+}
+function use() { if (page.unlocked && performance.now() - usedAt > every) { usedAt = performance.now(); checkUnlocked(true); } }
+for (const name of ["keydown", "pointerdown", "input", "scroll", "timeupdate"]) addEventListener(name, use, { capture: true, passive: true });
+for (const name of ["input", "change"]) addEventListener(name, (event) => { if (event.target.form) isTyped = true; });
+const isWrittenDown = () => document.querySelector("[data-written-down]") && performance.now() < 15 * 60_000;
+if (page.unlocked) setInterval(() => isWrittenDown() ? use() : checkUnlocked(false), every);
 
 // What changes by itself is fetched again when the server says that something changed.
 const source = document.body.dataset.events && document.querySelector("[data-live]") && new EventSource(document.body.dataset.events);
@@ -115,7 +134,7 @@ for (const recorder of window.MediaRecorder ? document.querySelectorAll(".record
     catch { says.textContent = recorder.dataset.refused; return; }
     const parts = [], begun = Date.now();
     recording = new MediaRecorder(sound);
-    const clock = setInterval(() => { const s = Math.round((Date.now() - begun) / 1000); says.textContent = `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`; }, 250);
+    const clock = setInterval(() => { use(); const s = Math.round((Date.now() - begun) / 1000); says.textContent = `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`; }, 250);
     recording.addEventListener("dataavailable", (event) => parts.push(event.data));
     recording.addEventListener("stop", () => {
       for (const track of sound.getTracks()) track.stop();
@@ -124,6 +143,7 @@ for (const recorder of window.MediaRecorder ? document.querySelectorAll(".record
       for (const file of field.files) all.items.add(file);
       all.items.add(new File(parts, `${recorder.dataset.name}.${kind.split("/")[1]}`, { type: kind }));
       field.files = all.files;
+      isTyped = true;
       Object.assign(player, { controls: true, src: URL.createObjectURL(new Blob(parts, { type: kind })) });
       player.setAttribute("aria-label", recorder.dataset.name);
       recorder.append(player);
@@ -170,6 +190,7 @@ for (const field of document.querySelectorAll("[data-camera]")) {
         const all = new DataTransfer();
         all.items.add(new File([blob], "still.png", { type: "image/png" }));
         field.files = all.files;
+        isTyped = true;
         for (const track of video.srcObject.getTracks()) track.stop();
         video.remove();
         take.replaceWith(start);
