@@ -373,7 +373,10 @@ def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(
         assert item.salt.reveal() not in everything
     assert PAGE_URL.encode() in made.files["letters/1.txt"]
     assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE_URL]
-    assert check_received_pack(made.zipped()).holds
+    checked = check_received_pack(made.zipped())
+    assert checked.holds
+    assert checked.absent == ("the chain of custody", "item 1", "item 2", "item 3")
+    assert not any("item" in what or "custody" in what for _, what in checked.checks)
     chosen = make_pack_for_platform(case_name_in(owner), (1,), (2,), owner.device, lambda _: None)
     assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [
         CHAT_DESCRIPTION

@@ -157,6 +157,7 @@ def check(
                 "fingerprint": checked.fingerprint,
                 "ca": "from the pack" if ca is None else "given",
                 "checks": [{"holds": good, "what": what} for good, what in checked.checks],
+                "absent": list(checked.absent),
                 "stamps": list(checked.stamps),
             }
         )

@@ -81,10 +81,13 @@ def encrypt_pack_for(recipient: str, zipped: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PackCheckResult:
-    """The verifier's result: each check in words, and what each valid stamp states."""
+    """The verifier's result: each check in words, what the pack does not have and so could not be
+    checked, and what each valid stamp states.
+    """
 
     fingerprint: str | None
     checks: tuple[tuple[bool, str], ...]
+    absent: tuple[str, ...]
     stamps: tuple[dict[str, Any], ...]
 
     @property
@@ -96,6 +99,8 @@ class PackCheckResult:
         for good, what in self.checks:
             words = translated("holds: {what}") if good else translated("DOES NOT HOLD: {what}")
             yield words.format(what=what)
+        for what in self.absent:
+            yield translated("not in this pack, so not checked: {what}").format(what=what)
         for stamp in self.stamps:
             items = ", ".join(map(str, stamp["items"]))
             by = translated("Stamp {stamp}: items {items} existed by {at}")
@@ -139,7 +144,9 @@ def check_received_pack(
         report = verify_pack.check_pack(files, ca)
     sums = (files or {}).get(verify_pack.SUMS)
     fingerprint = None if sums is None else sha256(sums).hex()
-    return PackCheckResult(fingerprint, tuple(report.checks), tuple(report.stamps))
+    return PackCheckResult(
+        fingerprint, tuple(report.checks), tuple(report.absent), tuple(report.stamps)
+    )
 
 
 def _decrypt_pack(sealed: bytes, identity: Secret | None) -> bytes:

@@ -47,10 +47,10 @@ class CheckFailed(Exception):
 
 
 class CheckReport:
-    """The result: whether each check passed, and what each valid stamp states."""
+    """Whether each check passed, what the pack does not have, and what each valid stamp states."""
 
     def __init__(self) -> None:
-        self.checks: list[tuple[bool, str]] = []
+        self.checks, self.absent = list[tuple[bool, str]](), list[str]()
         self.stamps: list[dict[str, Any]] = []
 
     @property
@@ -58,14 +58,14 @@ class CheckReport:
         return all(good for good, _ in self.checks)
 
     def run(self, what: str, check: Callable[..., Any], *about: Any) -> Any:
-        """Run one check. Any exception means that the check failed."""
+        """Run one check. It failed if it raises anything; () says that the pack lacks this part."""
         try:
             found = check(*about)
         except Exception as why:  # noqa: BLE001 -- hostile bytes fail in ways that no list covers
             text = why if isinstance(why, CheckFailed) else f"cannot be read ({type(why).__name__})"
             self.checks.append((False, f"{what}: {text}"))
             return None
-        self.checks.append((True, what))
+        self.absent.append(what) if found == () else self.checks.append((True, what))
         return found
 
 
@@ -83,8 +83,7 @@ def read_pack(place: Path | bytes) -> Files:
     if isinstance(place, Path) and place.is_dir():
         found = (one for one in place.rglob("*") if one.is_file())
         return {one.relative_to(place).as_posix(): one.read_bytes() for one in found}
-    data = place.read_bytes() if isinstance(place, Path) else place
-    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+    with zipfile.ZipFile(io.BytesIO(place) if isinstance(place, bytes) else place) as packed:
         entries = packed.infolist()
         stored = all(one.compress_type == zipfile.ZIP_STORED for one in entries)
         need(stored and len({one.filename for one in entries}) == len(entries), "is no pack's ZIP")
@@ -125,11 +124,11 @@ def read_json(data: bytes) -> Any:
     return value
 
 
-def check_custody(pack: Any, files: Files) -> list[Any]:
+def check_custody(pack: Any, files: Files) -> list[Any] | tuple[()]:
     """Check the chain's links and the Merkle tree over them. A pack for a platform has neither."""
     if pack["custody"] is None:
         need(pack["for"] == "platform" and CUSTODY not in files, "is missing")
-        return []
+        return ()
     lines = files[CUSTODY].split(b"\n")
     need(lines.pop() == b"" and lines, "its last line is cut off")
     links, previous, before = list[Any](), ZEROS, ZEROS
@@ -153,14 +152,15 @@ def tree_root(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\1" + tree_root(leaves[:split]) + tree_root(leaves[split:])).digest()
 
 
-def check_item(item: Any, links: list[Any], files: Files) -> None:
+def check_item(item: Any, links: list[Any], files: Files) -> tuple[()] | None:
     """Compare an item's bytes with its salted hash, and with all links of custody about it."""
     if item["file"] is None and not links:
-        return  # a platform gets only the salted hash
+        return ()  # a platform gets only the salted hash
     data, salt = files[item["file"]], files[item["salt"]]
     need(len(salt) == 32 and sha256(salt + data) == item["salted_sha256"], "its bytes changed")
     stored = {link["item_sha256"] for link in links if link["item"] == item["item"]}
     need(stored == {sha256(data)}, "the chain of custody tells of other bytes")
+    return None
 
 
 def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes | None) -> Any:
@@ -286,11 +286,11 @@ def main(arguments: list[str] | None = None) -> int:
     if files is not None:
         report = check_pack(files, chosen.ca.read_bytes() if chosen.ca else None)
     lines = [("ok   " if good else "NO   ") + what for good, what in report.checks]
+    lines += [f"Not in this pack, so not checked: {what}" for what in report.absent]
     for one in report.stamps:
         lines.append(f"Stamp {one['stamp']}: items {one['items']} existed by {one['at']},")
         lines.append(f"  says {one['authority']}; SHA-256 of its root: {one['root_sha256']}")
-    if not report.stamps:
-        lines.append("No stamp holds, so nothing here proves a time.")
+    lines += [] if report.stamps else ["No stamp holds, so nothing here proves a time."]
     lines.append("Everything holds." if report.holds else "Something does not hold.")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if report.holds else 1
