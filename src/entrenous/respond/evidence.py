@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from entrenous.base.errors import InvalidTimestamp, NoSuchBlob, Refused, Unproven, Unreachable
+from entrenous.base.errors import (
+    InvalidTimestamp,
+    NoSuchBlob,
+    ProxyUnreachable,
+    Refused,
+    Unproven,
+    Unreachable,
+)
 from entrenous.base.identifiers import CaseName
 from entrenous.base.language import moment_in_words, plural, translatable, translated
 from entrenous.base.secret import Secret
@@ -127,8 +134,8 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed.
         NothingToStamp: the case has no evidence.
-        AuthorityUnreachable, StampRefused, NoAuthorityAnswered: there is no stamp; nothing was
-            changed.
+        AuthorityUnreachable, StampRefused, NoAuthorityAnswered, ProxyUnreachable: there is no
+            stamp; nothing was changed.
         InvalidTimestamp: the stamp is invalid, or older than the manifest by more than
             CLOCK_DIFFERENCE_MAX; it was not stored.
         ChainBroken, EvidenceChanged: the case is not as it was stored.
@@ -148,17 +155,19 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 
 def stamp_evidence_or_postpone(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
     """Call :func:`stamp_evidence`. If there is no valid stamp (AuthorityUnreachable, StampRefused,
-    NoAuthorityAnswered, InvalidTimestamp), record that the case waits for one, and raise
-    StampPostponed instead.
+    NoAuthorityAnswered, ProxyUnreachable, InvalidTimestamp), record that the case waits for one,
+    and raise StampPostponed instead.
 
     The case stores the time of the first such failure since its last stamp.
     """
     try:
         return stamp_evidence(name, stamp, device)
+    except ProxyUnreachable:
+        reason: object = translated("the proxy did not answer")
     except (AuthorityUnreachable, StampRefused, NoAuthorityAnswered, InvalidTimestamp) as error:
-        _record_pending_stamp(name, device)
         reason = error.facts.get("why") or no_answer_text(error.facts["url"])
-        raise StampPostponed(name=name, why=reason) from None
+    _record_pending_stamp(name, device)
+    raise StampPostponed(name=name, why=reason)
 
 
 def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:

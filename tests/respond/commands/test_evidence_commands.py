@@ -212,3 +212,16 @@ def test_without_an_authority_the_other_cases_are_not_tried(
     assert len(asked) == 1
     assert f"Item 1 of case {damaged}" in errors
     assert f"case {first} is noted as waiting" in errors
+
+
+@pytest.mark.real
+def test_case_waits_for_a_stamp_if_the_proxy_is_down(
+    cli: Cli, case_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PROXY", "socks5h://127.0.0.1:9")
+    assert run(["evidence", "stamp", case_name], {}) == 6
+    said = " ".join(capsys.readouterr().err.split())
+    assert "No stamp was issued: the proxy did not answer." in said
+    assert f"{case_name} is noted as waiting for a stamp" in said
+    assert cli("case", "show", case_name)["stamp_wanted_at"]
+    cli("evidence", "stamp", status=6)  # without a name, it is tried again
