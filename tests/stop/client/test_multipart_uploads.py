@@ -73,6 +73,75 @@ def test_body_that_is_no_form_is_at_most_one_upload(
     assert extract_uploads(body, content_type) == [body] * file_count
 
 
+#: What programs write as the type of a form, and the boundary in it.
+ORDINARY_FORM_TYPES = {
+    "Chrome, Safari": "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW",
+    "Firefox": "multipart/form-data; boundary=----geckoformboundary3f9a70c2b11e",
+    "older Firefox": "multipart/form-data; boundary=---------------------------9051914041544843365",
+    "curl": "multipart/form-data; boundary=------------------------d74496d66958873e",
+    "requests, httpx, Go, Netty": "multipart/form-data; boundary=3f9a70c2b11e",
+    "undici": "multipart/form-data; boundary=----formdata-undici-012345678901",
+    "OkHttp": "multipart/form-data; boundary=6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    "Dart": "multipart/form-data; boundary=dart-http-boundary-a.B+c_d-e",
+    "Dio": "multipart/form-data; boundary=--dio-boundary-1234567890",
+    "Alamofire": "multipart/form-data; boundary=alamofire.boundary.0a1b2c3d4e5f6071",
+    "AFNetworking": "multipart/form-data; boundary=Boundary+0A1B2C3D4E5F6071",
+    "Ruby": "multipart/form-data; boundary=----RubyFormBoundaryAbCdEf012345",
+    ".NET": 'multipart/form-data; boundary="6ba7b810-9dad-11d1-80b4-00c04fd430c8"',
+    "Qt": 'multipart/form-data; boundary="boundary_.oOo._MTIz+/NDU2Nzg5MDEyMw=="',
+    "JavaMail": 'multipart/form-data; boundary="----=_Part_0_123.456"',
+    "Jersey": "multipart/form-data;boundary=Boundary_1_123456789_1600000000000",
+    "Spring": "multipart/form-data;charset=UTF-8;boundary=aB3_-xyz",
+    "Apache HttpClient 4": "multipart/form-data; boundary=aB3_-xyz; charset=UTF-8",
+    "Apache HttpClient 5": "multipart/form-data; charset=UTF-8; boundary=httpclient_boundary_6b8",
+}
+
+
+@pytest.mark.parametrize("program", ORDINARY_FORM_TYPES)
+def test_form_of_an_ordinary_program_is_read(program: str) -> None:
+    content_type = ORDINARY_FORM_TYPES[program]
+    boundary = content_type.split("boundary=", 1)[1].split(";")[0].strip('"').encode()
+    body = build_form((FILE_HEADER, ACCEPTED_FILE), boundary=boundary)
+    assert extract_uploads(body, content_type) == [ACCEPTED_FILE]
+
+
+def build_form_within_a_field(outer: bytes, inner: bytes) -> bytes:
+    """Return a form with one text field; a server that reads ``inner`` finds a file instead."""
+    words = b"words\r\n" + build_form((FILE_HEADER, ACCEPTED_FILE), boundary=inner)
+    return build_form((FIELD_HEADER, words), boundary=outer)
+
+
+@pytest.mark.threat("hook-walked-around")
+@pytest.mark.parametrize(
+    ("content_type", "outer", "inner"),
+    [
+        # PHP ends a boundary at a comma, and does not remove a space before it.
+        ("multipart/form-data; boundary=a,b", b"a,b", b"a"),
+        ("multipart/form-data; boundary= a", b"a", b" a"),
+        ('multipart/form-data; boundary= "a b"', b"a b", b' "a b"'),
+        ("multipart/form-data; boundary=a\xa0", b"a", b"a\xa0"),
+        ("multipart/form-data; boundary=a ", b"a", b"a "),
+        # PHP searches for "boundary" in small letters first.
+        ("multipart/form-data; Boundary=aboundary=b", b"aboundary=b", b"b"),
+        # Werkzeug ends a boundary at the first character that no token contains.
+        ("multipart/form-data; boundary=a=b", b"a=b", b"a"),
+        ("multipart/form-data; boundary=a/b", b"a/b", b"a"),
+        # Some servers read the last parameter of this name, or one of another type.
+        ('multipart/form-data; boundary="aboundary=b"', b"aboundary=b", b"b"),
+        ('multipart/form-data; x="; boundary=z; y="; boundary=a', b"a", b"z"),
+        ("text/plain; boundary=a", b"b", b"a"),
+        # formidable searches for "multipart" anywhere.
+        ("text/plain; x=multipart/form-data; boundary=a", b"b", b"a"),
+        ("application/x-www-form-urlencoded, Multipart/form-data; boundary=a", b"b", b"a"),
+    ],
+)
+def test_form_that_hides_a_file_from_one_of_two_parsers_is_unreadable(
+    content_type: str, outer: bytes, inner: bytes
+) -> None:
+    with pytest.raises(Unreadable):
+        extract_uploads(build_form_within_a_field(outer, inner), content_type)
+
+
 VALID_FORM = build_form((FILE_HEADER, ACCEPTED_FILE))
 EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
 
@@ -85,6 +154,7 @@ EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
         (VALID_FORM, "multipart/form-data; boundary=edge; boundary*=utf-8''other"),
         (VALID_FORM, "multipart/form-data; boundary=" + "e" * 71),
         (VALID_FORM, "multipart/mixed; boundary=edge"),
+        (VALID_FORM, 'multipart/related; boundary=edge; type="image/jpeg"'),
         (VALID_FORM[:-4], FORM_TYPE),
         (VALID_FORM[: len(VALID_FORM) // 2], FORM_TYPE),
         (b"before\r\n" + VALID_FORM, FORM_TYPE),

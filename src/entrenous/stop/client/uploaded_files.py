@@ -17,7 +17,7 @@ from email.message import Message
 from typing import TYPE_CHECKING, Final
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser
 
 from entrenous.base.errors import Malformed
 from entrenous.base.picture import MediaKind, NotAPicture
@@ -149,7 +149,18 @@ def _is_transport_stream(start: bytes) -> bool:
 
 
 PLATFORM_FORM_PARTS_MAX: Final = 1000
-_FORM_TYPE: Final = "multipart/form-data"
+# What some server may read as the type of a form: formidable searches for "multipart" anywhere.
+_MAY_BE_FORM_PATTERN: Final = re.compile("multipart|boundary", re.IGNORECASE)
+# The type of a form as browsers and libraries write it. Of other spellings, servers read different
+# boundaries: PHP begins one with a space and ends one at a comma, and Werkzeug ends one without
+# quotes at any character that no token contains (RFC 9110, section 5.6.2).
+_CHARSET_PARAMETER: Final = r"""; ?(?i:charset)=(?:[\w-]+|"[\w-]+")"""
+_FORM_TYPE_PATTERN: Final = re.compile(
+    rf"(?i:multipart/form-data)(?:{_CHARSET_PARAMETER})?"
+    r"""; ?boundary=(?:([0-9A-Za-z'+_.-]{1,70})|"([0-9A-Za-z'()+_./:=?-]{1,70})")"""
+    rf"(?:{_CHARSET_PARAMETER})?",
+    re.ASCII,
+)
 _TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
 _FORM_IDENTITY_ENCODINGS: Final = (
     "",
@@ -157,9 +168,6 @@ _FORM_IDENTITY_ENCODINGS: Final = (
     "8bit",
     "binary",
 )  # RFC 2045, section 6.2: not encoded
-_BOUNDARY_PATTERN: Final = re.compile(
-    rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
-)  # RFC 2046
 _HEADER_NAME_PATTERN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 # Some parsers end a header, or all headers, at these bytes.
 _HEADER_ENDING_BYTES: Final = frozenset(b"\r\n\0")
@@ -182,25 +190,29 @@ def extract_uploads(
     it is not media by its first bytes.
 
     Raises:
-        Unreadable: it is compressed, a malformed form, or a form within a form.
+        Unreadable: it is compressed, a malformed form, a form within a form, or a form of a type
+            that servers read in different ways.
     """
     if not untrusted_body:
         return []
     if content_encoding.strip().lower() not in ("", "identity"):
         raise Unreadable
-    if content_type.lower().count("boundary") > 1:
-        raise Unreadable
-    try:
-        declared, options = parse_options_header(content_type)
-    except UnicodeError:
-        raise Unreadable from None
-    kind = declared.decode("latin-1").strip().lower()
-    if kind == _FORM_TYPE:
-        return _contents_of_files(_split_parts(untrusted_body, options.get(b"boundary", b"")))
-    if kind.startswith("multipart/"):
-        raise Unreadable
+    if _MAY_BE_FORM_PATTERN.search(content_type):
+        return _contents_of_files(_split_parts(untrusted_body, _boundary_of_form(content_type)))
+    kind = content_type.partition(";")[0].strip().lower()
     is_text = kind.startswith(_TEXT_TYPES) or kind.endswith("+json")
     return [] if is_text and not is_media(untrusted_body) else [untrusted_body]
+
+
+def _boundary_of_form(content_type: str) -> bytes:
+    """Return the boundary, if all servers read the same one; raises Unreadable.
+
+    The parameter's name has to be in small letters: before any other, PHP reads that spelling.
+    """
+    found = _FORM_TYPE_PATTERN.fullmatch(content_type)
+    if found is None or content_type.lower().count("boundary=") > 1:
+        raise Unreadable
+    return (found[1] or found[2]).encode()
 
 
 @dataclass(slots=True)
@@ -245,7 +257,7 @@ def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_FormPart]:
     """
     delimiter = b"--" + boundary
     end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
-    if _BOUNDARY_PATTERN.fullmatch(boundary) is None or not untrusted_body.startswith(delimiter):
+    if not untrusted_body.startswith(delimiter):
         raise Unreadable
     parts = _parse_form(untrusted_body, boundary)
     if not end.endswith(delimiter + b"--") or untrusted_body.count(delimiter) != len(parts) + 1:
