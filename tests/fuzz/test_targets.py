@@ -117,6 +117,7 @@ NOT_FUZZED = {
     ("stop/judge/decide.py", "submit_appeal"): "hashes the bytes and passes them on",
     ("stop/judge/scan.py", "first_scan"): "passes the bytes to the decoder",
     ("stop/judge/scan.py", "second_scan"): "passes the bytes to the decoder",
+    ("stop/reviewed_pixels.py", "decode_view_pixels"): "passes the bytes to the decoder",
     ("stop/judge/clips.py", "scan_clip"): "passes the bytes to the decoders",
     (
         "stop/http/access.py",

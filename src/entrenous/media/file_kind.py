@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from entrenous.base.picture import MediaKind, NotAPicture, PictureFormat
+from entrenous.media.png_animation import has_separate_default_image
 
 _PICTURE_STARTS: Final = (
     (b"\xff\xd8\xff", PictureFormat.JPEG),
@@ -149,8 +150,11 @@ def _position_after_gif_blocks(data: bytes, at: int) -> int:
 def _is_animated_png(data: bytes) -> bool:
     """Return whether a PNG has several pictures.
 
-    Their number is given before the first one (PNG, third edition, 11.3.6.1).
+    The number of those of the animation is given before the first one (PNG, third edition,
+    11.3.6.1).
     """
+    if has_separate_default_image(data):
+        return True
     at = 8
     while at + 12 <= len(data):
         size, name = _PNG_CHUNK.unpack_from(data, at)

@@ -32,6 +32,7 @@ from entrenous.media.completeness import (
 )
 from entrenous.media.file_kind import picture_format_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
+from entrenous.media.png_animation import first_shown_image
 
 # The decoder for each kind, which is loaded on first use. So no decoder guesses a file's format,
 # and a child process loads only the decoders that it needs.
@@ -53,6 +54,8 @@ _PNG_BIT_DEPTH_AT: Final = 24  # in the file (W3C PNG, 11.2.1)
 
 def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
     """Return the first picture in these bytes, upright, as 8-bit RGB and alpha, without metadata.
+
+    Of an animated PNG, this is the picture that viewers which play animations show first.
 
     Args:
         untrusted_data: the file.
@@ -131,6 +134,8 @@ def _read_picture_in_format(
     if kind is PictureFormat.WEBP:
         # the size is checked first, because the decoder allocates memory on opening
         _check_size(_webp_size(untrusted_data))
+    if kind is PictureFormat.PNG:
+        untrusted_data = first_shown_image(untrusted_data)
     if kind is PictureFormat.JPEG:
         image = load_complete_jpeg(untrusted_data, request.open_jpeg)
     else:

@@ -13,17 +13,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from entrenous.base.audio_video import FrameSelection, FramesTooLarge, NoVideoFound
+from entrenous.base.audio_video import FramesTooLarge, NoVideoFound
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.base.picture import MediaKind, NotAPicture, TooManyPixels
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
-from entrenous.fingerprint.pdq import pixels_or_luma
-from entrenous.media.file_kind import media_kind_of
-from entrenous.media.resize import PREVIEW_SIDE_PX, blurred_preview
+from entrenous.media.file_kind import is_animated, media_kind_of
+from entrenous.media.resize import blurred_preview
 from entrenous.stop.judge.decide import (
     UNREADABLE_ERRORS,
     find_numbered_hits,
@@ -31,7 +27,7 @@ from entrenous.stop.judge.decide import (
     unreadable_release_key,
 )
 from entrenous.stop.judge.retroactive_matches import orientation_and_inversion_hashes
-from entrenous.stop.judge.scan import decode_for_hashing, first_scan
+from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.judge.weigh import (
     IN_LARGER_PICTURE_EDIT,
     is_overruled_by_release,
@@ -49,6 +45,7 @@ from entrenous.stop.nouns import (
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING_STATES, Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.reviewed_pixels import decode_view_pixels
 from entrenous.stop.upload_record import (
     OPERATOR_NAME,
     FoundBy,
@@ -110,11 +107,11 @@ def are_similar_hashes(
 
 
 def find_decided_together(
-    review: Review, waiting: Sequence[Review], state: ReviewState
+    review: Review, waiting: Sequence[Review], state: ReviewState, *, similar: bool
 ) -> list[Review]:
     """Return the uploads waiting with ``review`` to which the decision on it applies too.
 
-    They are uploads of the same file, and uploads that are similar to ``review``. A similar upload
+    They are uploads of the same file, and with ``similar`` those that are similar. A similar upload
     is not released if it matches a claim that ``review`` does not match. Nor is it released if it
     is more than 4 bits from ``review`` and nearer to a claim than to ``review``: the upload that
     the reviewer saw may be a version with something covered.
@@ -122,7 +119,7 @@ def find_decided_together(
     return [
         one
         for one in waiting
-        if _is_same_file(review, one) or _decision_applies_to(review, one, state)
+        if _is_same_file(review, one) or (similar and _decision_applies_to(review, one, state))
     ]
 
 
@@ -145,7 +142,6 @@ def _is_same_file(review: Review, other: Review) -> bool:
     return review.upload_sha256 is not None and review.upload_sha256 == other.upload_sha256
 
 
-_PREVIEW_FRAME_SELECTION: Final = FrameSelection(stop_s=10.0, side_px=PREVIEW_SIDE_PX, apart_s=1.0)
 _NO_VIEW_ERRORS: Final = (
     *UNREADABLE_ERRORS,
     NotAPicture,
@@ -164,7 +160,7 @@ def make_blurred_view_and_log(case: str, by: str, platform: Platform) -> bytes:
     """
     upload = platform.reviews.upload_bytes(case)
     try:
-        view = blurred_preview(_decode_pixels(upload, platform))
+        view = blurred_preview(decode_view_pixels(upload, platform))
     except _NO_VIEW_ERRORS:
         raise NoView(case=case) from None
     _log_view(case, by, "view", platform)
@@ -179,32 +175,6 @@ def read_upload_bytes_and_log(case: str, by: str, platform: Platform) -> bytes:
     upload = platform.reviews.upload_bytes(case)
     _log_view(case, by, "bytes", platform)
     return upload
-
-
-def _decode_pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.uint8]:
-    medium = media_kind_of(untrusted_upload)
-    if medium is MediaKind.SOUND:
-        raise NoVideoFound
-    if medium is MediaKind.PICTURE:
-        return pixels_or_luma(decode_for_hashing(untrusted_upload, PREVIEW_SIDE_PX, platform))
-    return max(_first_frames(untrusted_upload, platform), key=lambda luma: float(luma.std()))
-
-
-def _first_frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[np.uint8]]:
-    """Decode several first frames of a clip, since many begin with a black one.
-
-    If decoding fails after the first frame, the frames so far are returned.
-    """
-    frames = list[NDArray[np.uint8]]()
-    try:
-        with platform.read_clip(untrusted_upload, _PREVIEW_FRAME_SELECTION) as clip:
-            frames.extend(np.asarray(frame) for frame in clip.frames)
-    except UNREADABLE_ERRORS:
-        if not frames:
-            raise
-    if not frames:
-        raise NoVideoFound
-    return frames
 
 
 def _log_view(case: str, by: str, event: str, platform: Platform) -> None:
@@ -278,7 +248,8 @@ def release_case(
     three disputes suspend a waiting claim. Claims that it matches in another way are not disputed,
     and a confirmed claim stays confirmed. The hash of a refused upload was not stored, so it is
     computed again from the file that came with an appeal. Without that file, or for a clip, only
-    this exact file is accepted from now on. One person is sufficient.
+    this exact file is accepted from now on. So it is for an animated picture, of which only one
+    picture was compared; and no claim is disputed. One person is sufficient.
 
     Returns:
         The review with its new state.
@@ -291,6 +262,7 @@ def release_case(
     """
     recomputed = _recompute_hash(case, platform)
     _require_newer_claims_shown(case, recomputed, platform)
+    moves = _is_animated(case, platform)
 
     def dispute_and_release(review: Review, bank: BankStore) -> None:
         facts = bank.claim_facts({match.claim for match in review.decision.matches})
@@ -298,11 +270,11 @@ def release_case(
         live = [
             one
             for one in _matches_outside_shadow(review, bank)
-            if one.claim in kinds and not one.part
+            if one.claim in kinds and not one.part and not moves
         ]
         _dispute_and_suspend_claims([one.claim for one in live if _is_unchanged(one, kinds)], bank)
         bits = review.bits or recomputed
-        if bits is not None and review.decision.matches:
+        if bits is not None and review.decision.matches and not moves:
             bank.register(_registration_of_released_hash(bits, platform))
         elif review.upload_sha256 is not None and not review.decision.matches:
             # The upload could not be decoded or compared, so release these bytes without reference
@@ -314,16 +286,29 @@ def release_case(
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
 
-    return _close_case(
-        case, ReviewState.RELEASED, _only_if_shown(shown, dispute_and_release), by, platform
-    )
+    effect = _only_if_shown(shown, dispute_and_release)
+    return _close_case(case, ReviewState.RELEASED, effect, by, platform, similar=not moves)
 
 
-def _close_case(
-    case: str, state: ReviewState, effect: _DecisionEffect, by: str, platform: Platform
+def _is_animated(case: str, platform: Platform) -> bool:
+    """Return whether the reviewer may have seen other pictures than the one that was hashed."""
+    try:
+        return is_animated(platform.reviews.upload_bytes(case))
+    except UploadNotKept:
+        return False
+
+
+def _close_case(  # noqa: PLR0913 - what is decided, by whom and about what else
+    case: str,
+    state: ReviewState,
+    effect: _DecisionEffect,
+    by: str,
+    platform: Platform,
+    *,
+    similar: bool = True,
 ) -> Review:
     keeps = platform.limits.look_back_days > 0
-    review = platform.reviews.decide_case(case, state, effect, by, keeps=keeps)
+    review = platform.reviews.decide_case(case, state, effect, by, keeps=keeps, similar=similar)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 

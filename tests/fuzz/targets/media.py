@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
+import numpy as np
 from PIL import Image, ImageCms
 
 from entrenous.base.audio_video import (
@@ -38,6 +39,11 @@ from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.media.picture_place import has_gps_place
 from entrenous.media.picture_reader import _is_lossless_webp, _webp_size
+from entrenous.media.png_animation import (
+    default_image,
+    first_shown_image,
+    has_separate_default_image,
+)
 from entrenous.media.sandbox.confinement import Confinement
 from entrenous.media.sandbox.decoder_messages import (
     read_clip_answer,
@@ -51,6 +57,7 @@ from entrenous.media.sandbox.decoder_messages import (
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of as sound_container
 from tests.fuzz.target import Target, property_check
+from tests.media.animated_png import png_with_separate_default_image
 from tests.send.commands.hostile_files import valid_copies
 
 _REFUSALS: Final = (Malformed, ValueError)
@@ -181,6 +188,16 @@ def _animation_seeds() -> Iterable[bytes]:
     yield from _picture_seeds()
 
 
+def _are_plain_pngs(data: bytes) -> bool:
+    made = (default_image(data), first_shown_image(data))
+    return not any(has_separate_default_image(one) for one in made)
+
+
+def _png_with_two_pictures() -> bytes:
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    return png_with_separate_default_image(pixels, pixels)
+
+
 def _clip_seeds() -> Iterable[bytes]:
     mp4 = _mp4_box(b"ftyp", b"isom\0\0\2\0isommp42") + _mp4_box(b"mdat", b"frames")
     return [
@@ -265,6 +282,11 @@ TARGETS: Final = (
         "picture-moves",
         property_check(is_animated, lambda result: result in (True, False)),
         _animation_seeds,
+    ),
+    Target(
+        "png-animation",
+        property_check(_are_plain_pngs, bool),
+        lambda: [*_animation_seeds(), _png_with_two_pictures()],
     ),
     Target("jpeg-outline", property_check(_has_jpeg_end, bool), lambda: list(_picture_seeds())[:2]),
     Target("colour-profile", property_check(_does_profile_round_trip, bool), _profile_seeds),

@@ -15,7 +15,7 @@ from entrenous.base.limits import (
     UPLOAD_PART_QUALITY_MIN,
     WHOLE_COMPARISON_SIDE_PX_MIN,
 )
-from entrenous.base.picture import OriginalSize, Picture
+from entrenous.base.picture import OriginalSize, Picture, PictureDecodingFailed
 from entrenous.fingerprint.borders import luma_thumbnail, pictures_inside_frames
 from entrenous.fingerprint.crops import trimmed_spectra
 from entrenous.fingerprint.nouns import Fingerprint
@@ -29,6 +29,7 @@ from entrenous.fingerprint.pdq import (
     orientation_spectra,
     pixels_or_luma,
 )
+from entrenous.media.png_animation import has_separate_default_image
 from entrenous.stop.platform import Platform
 
 BORDER_REMOVED_EDIT = "border removed"
@@ -134,8 +135,13 @@ def decode_for_hashing(untrusted_data: bytes, at_least_px: int, platform: Platfo
 def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, FirstScanHashes]:
     """Decode an upload and make its first scan.
 
-    Raises what :func:`decode_for_hashing` raises.
+    Raises:
+        PictureDecodingFailed: the file is a PNG of which viewers may show different pictures. A
+            decision about one of them would also be made about the other, so neither is hashed.
+        Whatever :func:`decode_for_hashing` raises.
     """
+    if has_separate_default_image(untrusted_data):
+        raise PictureDecodingFailed
     side_px = (
         PART_COMPARISON_SIDE_PX_MIN if _scans_for_parts(platform) else WHOLE_COMPARISON_SIDE_PX_MIN
     )

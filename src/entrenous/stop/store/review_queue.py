@@ -306,7 +306,7 @@ class ReviewQueue(ReviewerStore):
                 raise UploadNotKept(case=case)
         return self.cipher.decrypt(case, bytes(data))
 
-    def decide_case(
+    def decide_case(  # noqa: PLR0913 - all but three have a default
         self,
         case: str,
         state: ReviewState,
@@ -314,14 +314,16 @@ class ReviewQueue(ReviewerStore):
         by: str = OPERATOR_NAME,
         *,
         keeps: bool = False,
+        similar: bool = True,
     ) -> Review:
         """Decide a waiting upload once and delete its bytes; return the review as it was before.
 
-        Uploads of the same item that are similar enough are decided too, and are named in the
-        result; the others stay one item. ``apply_decision`` changes the bank in the same
-        transaction, so that both changes take effect or neither. The log says who decided (``by``).
-        With ``keeps``, the data that look-backs (searches of stored uploads for newer claims) need
-        is kept for a released upload until :meth:`delete_accepted_data`; otherwise it is deleted.
+        Uploads of the same item that are similar enough (without ``similar``: copies of the file)
+        are decided too, and are named in the result; the others stay one item. ``apply_decision``
+        changes the bank in the same transaction, so that both changes take effect or neither. The
+        log says who decided (``by``). With ``keeps``, the data that look-backs (searches of stored
+        uploads for newer claims) need is kept for a released upload until
+        :meth:`delete_accepted_data`; otherwise it is deleted.
 
         Raises NoSuchReview, AlreadyDecided, and what ``apply_decision`` raises.
 
@@ -331,9 +333,8 @@ class ReviewQueue(ReviewerStore):
             review = uploads.review_with_gathered_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
-            alike = find_decided_together(
-                review, uploads.waiting_uploads_represented_by(db, case), state
-            )
+            represented = uploads.waiting_uploads_represented_by(db, case)
+            alike = find_decided_together(review, represented, state, similar=similar)
             review = uploads.with_cases_decided_together(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + PUBLISHED_LISTING_PERIOD
