@@ -108,8 +108,8 @@ def setup(
     if not offline:
         print_line(
             translated(
-                "A forgotten passphrase cannot be replaced, unless you have a recovery sheet on "
-                "paper:"
+                "Nobody can replace a forgotten passphrase. A recovery sheet on paper allows ten "
+                "more tries after ten wrong ones, and revokes this device if it is lost:"
             )
         )
         print_line("entrenous device recovery --out FILE")

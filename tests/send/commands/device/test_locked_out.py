@@ -34,6 +34,11 @@ def set_up_bens_device(cli: RelayCommandLine) -> None:
     cli.run("ben", "device", "recovery", "--out", str(cli.folder / "bens.txt"))
 
 
+def test_setup_does_not_promise_that_a_sheet_replaces_a_passphrase(cli: RelayCommandLine) -> None:
+    output = cli.run("ben", "setup", "--name", "Ben", "--relay", cli.url)
+    assert "Nobody can replace a forgotten passphrase. A recovery sheet on paper allows" in output
+
+
 def test_lockout_message_explains_what_to_do(cli: RelayCommandLine) -> None:
     output = try_wrong_passphrases(cli, "ana")
     assert "entrenous device unlock --recovery FILE" in output
