@@ -104,7 +104,7 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 #: Column values that are not sentences, such as references to other routes, and durations.
 _NOT_A_SENTENCE: Final = re.compile(
-    r"[^a-zà-ÿ]*|[0-9-]+[A-Z-]+|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?"
+    r"[^a-zà-ÿ]*|[0-9-]+[A-Z-]+|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+"
 )
 
 

@@ -41,8 +41,8 @@ TEMPLATE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     **dict.fromkeys(("one.line.note", "one.notice.route.law", "p.in_app"), ()),
 }
 #: Attributes whose facts come from a column with another name: ``leave_out`` contains the column
-#: notice_need_not_contain, and ``rule`` the column deadline_rule.
-_RENAMED_COLUMNS: Final = frozenset({"leave_out", "rule"})
+#: notice_need_not_contain.
+_RENAMED_COLUMNS: Final = frozenset({"leave_out"})
 #: Variables that code translates, with their possible values, or () for facts and constants.
 CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "app/pages/opening.py: stage.value": TransferStage,
@@ -63,7 +63,7 @@ CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "respond/letters/drafted_notices.py: notice.state.value": NoticeState,
     "respond/open_case.py: representative.role.value": RepresentativeRole,
     "respond/first_steps.py: means": (),  # an answer in safety.toml
-    "respond/law/one_deadline.py: clause": (),  # a clause of a deadline_rule
+    "respond/law/deadlines.py: clause": (),  # a clause of a deadline_rule
     "respond/law/plan.py: ladder.police[one]": (),  # the column police of a ladder
     "respond/law/routes.py: says": (),  # the column tell.says of a change of law
     "respond/situation.py: fact": (),  # constants of the file

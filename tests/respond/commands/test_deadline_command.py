@@ -182,3 +182,11 @@ def test_calendar_of_a_case_names_the_law_only_with_plain_titles(cli: Cli, tmp_p
     assert "GDPR" not in ics.read_text()
     cli("case", "calendar", name, "--ics", str(tmp_path / "plain.ics"), "--plain-titles")
     assert "GDPR" in (tmp_path / "plain.ics").read_text()
+
+
+def test_clauses_are_shown_with_their_periods_in_words(
+    run_law_deadline: Callable[..., tuple[int, str]],
+) -> None:
+    _, out = run_law_deadline("us-ca-22671", *RECEIVED_EVENT, "--country", "US-CA")
+    assert "Clause: 48 hours to confirm receipt." in out
+    assert "Clause: 7 days for a status update." in out

@@ -16,7 +16,7 @@ from entrenous.respond.calendar_file import (
     format_calendar_file,
     running_deadline_entries,
 )
-from entrenous.respond.law.deadlines import deadlines_of_case
+from entrenous.respond.law.deadlines import clause_in_words, deadlines_of_case
 from entrenous.respond.law.one_deadline import CountedDeadline, RequestEvent, count_deadline
 from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.law.zones import capital_zone, moment_at_place_in_words
@@ -69,7 +69,7 @@ def deadline(
     result = count_deadline(route, _parse_events(event), _parse_place(country, region))
     if ics is not None and result.due_at is not None:
         now = SystemClock().now()
-        words = f"{result.route.law}, {result.route.provision}: {result.rule}"
+        words = f"{result.route.law}, {result.route.provision}: {clause_in_words(result.rule)}"
         entry = CalendarEntry(result.due_at, words, calendar_entry_uid(now, words))
         shown = format_calendar_file(
             [entry], now, plain_titles=plain_titles, alarm=_alarm_lead_time(alarm)

@@ -91,6 +91,18 @@ def read_period(clause: str) -> Period | None:
     return Period(number, PeriodUnit[unit.upper()])
 
 
+def with_period_in_words(clause: str) -> str:
+    """Return a clause with the ISO 8601 duration with which it may begin in words.
+
+    >>> with_period_in_words("PT48H to confirm receipt")
+    '48 hours to confirm receipt'
+    """
+    found = _PERIOD_PATTERN.match(clause)
+    if found is None or found["working"]:  # working days are in words already
+        return clause
+    return f"{read_period(clause)}{clause[found.end() :]}"
+
+
 def count_period(start: datetime, period: Period, rule: CountingRule, place: Place) -> PeriodEnd:
     """Return the end of a period that starts with an event. The end is never before the event.
 

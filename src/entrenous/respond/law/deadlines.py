@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from entrenous.base.language import long_day_in_words, translatable, translated
-from entrenous.respond.law.counting import count_period, read_period
+from entrenous.respond.law.counting import count_period, read_period, with_period_in_words
 from entrenous.respond.law.counting_rules import (
     DEFAULT_RULE_ID,
     CountingRule,
@@ -185,6 +185,11 @@ def clause_duration(clause: str) -> str:
     return "" if period is None else str(period)
 
 
+def clause_in_words(clause: str) -> str:
+    """Return a clause in the person's language, without codes."""
+    return with_period_in_words(translated(clause))
+
+
 def time_allowed(route: Route, act: RequiredAct) -> str:
     """Return how much time an addressee has from receipt for ``act``, in words; "" if the law sets
     no time, or if the deadline starts with the act of an authority.
@@ -256,7 +261,7 @@ def _deadline_state_in_words(deadline: Deadline, until: str) -> str:
     words = _ORGANISATION_TEXTS if deadline.yours else _ADDRESSEE_TEXTS
     no_date = _NO_DATE_TEXT if deadline.sets_no_time_limit else _NO_DATE_BUT_RULE_TEXT
     return translated(words.get(deadline.state, no_date)).format(
-        until=until, rule=translated(deadline.rule)
+        until=until, rule=clause_in_words(deadline.rule)
     )
 
 

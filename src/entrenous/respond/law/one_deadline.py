@@ -14,6 +14,7 @@ from entrenous.respond.law.counting_rules import CountingRule, counting_rule_for
 from entrenous.respond.law.deadlines import (
     MAY_BE_PAUSED_NOTE,
     RequiredAct,
+    clause_in_words,
     deadline_clauses_of,
     is_in_time,
     names_pause,
@@ -259,11 +260,11 @@ def _note_start(
 def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001 - one caller
     if end is None:
         yield translated("The law names no duration here, but says: {clause}.").format(
-            clause=translated(clause)
+            clause=clause_in_words(clause)
         )
         return
     if several:
-        yield translated("Clause: {clause}.").format(clause=translated(clause))
+        yield translated("Clause: {clause}.").format(clause=clause_in_words(clause))
     yield from end.calculation
     if end.due_at:
         yield translated("They have until {moment}.").format(
