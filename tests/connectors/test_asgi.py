@@ -72,6 +72,49 @@ def send_request(
     return anyio.run(send_once)
 
 
+@pytest.mark.threat("hook-walked-around")
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD", "OPTIONS", "MKCOL"])
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_body_of_any_method_is_checked(method: str, *, in_pieces: bool) -> None:
+    """WordPress reads a GET with ``?_method=POST`` like a POST."""
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
+    body = [REFUSED_FILE] if in_pieces else REFUSED_FILE
+    assert send_request(app, body, method=method).status_code == 422
+    assert (application.bodies, gate.received_bodies) == ([], [REFUSED_FILE])
+
+
+async def _answer_after_reading(scope: Any, receive: Any, send: Any) -> None:
+    del scope
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.threat("hook-walked-around")
+@pytest.mark.parametrize(
+    ("version", "body", "status"),
+    [("1.1", b"", 200), ("2", b"", 200), ("2", ACCEPTED_FILE, 200), ("2", REFUSED_FILE, 422)],
+)
+def test_get_without_headers_for_a_body(version: str, body: bytes, status: int) -> None:
+    """In HTTP/2, a body needs none of these headers, so the middleware reads."""
+    gate, events = ScriptedGate(), list[Any]()
+    app = GateMiddleware(_answer_after_reading, gate.settings, client=gate.async_client())
+    received = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        events.append("read")
+        return received.pop()
+
+    async def send(message: Any) -> None:
+        events.append(message.get("status"))
+
+    scope = {"type": "http", "http_version": version, "method": "GET", "path": "/", "headers": []}
+    anyio.run(app, scope, receive, send)
+    assert (events[0], events[1]) == ("read", status)
+    assert gate.received_bodies == ([body] if body else [])
+
+
 def test_account_is_found_in_the_scope() -> None:
     """The account comes from a function of the ASGI scope, never from a header of the client."""
     gate = ScriptedGate()

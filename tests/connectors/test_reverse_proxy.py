@@ -197,6 +197,7 @@ def test_endless_answer_ends_when_the_client_disconnects() -> None:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    scope["http_version"] = "1.1"
     anyio.run(
         build_proxy(httpx.MockTransport(answer_endlessly), ScriptedGate()), scope, receive, send
     )

@@ -10,6 +10,7 @@ from entrenous.base.environment import BadSetting
 from entrenous.connectors.upload_rules import (
     decision_header_value,
     make_rules,
+    may_have_body,
     reply_headers,
     reply_to,
 )
@@ -45,7 +46,31 @@ MEDIA_RULES = make_rules(["/api/v2/media", "/avatar/"], "publish")
 def test_paths_that_may_receive_uploads(path: str) -> None:
     for method in ("POST", "PUT", "PATCH", "post"):
         assert MEDIA_RULES.may_contain_upload(method, path)
-    assert not MEDIA_RULES.may_contain_upload("GET", path)
+    for method in ("GET", "DELETE", "HEAD", "MKCOL"):
+        assert not MEDIA_RULES.may_contain_upload(method, path, has_body=False)
+        assert MEDIA_RULES.may_contain_upload(method, path, has_body=True)
+
+
+@pytest.mark.parametrize(
+    ("length", "transfer_encoding", "version", "expected"),
+    [
+        (None, None, "1.1", False),
+        ("0", None, "1.1", False),
+        ("7", None, "1.0", True),
+        ("0, 7", None, "1.1", True),
+        (None, "chunked", "1.1", True),
+        ("0", "chunked", "1.1", True),
+        # HTTP/2 and HTTP/3 need no header for a body.
+        (None, None, "2", True),
+        (None, None, "3", True),
+        ("0", None, "2", False),
+        (None, None, "", True),
+    ],
+)
+def test_headers_say_whether_a_request_may_have_a_body(
+    length: str | None, transfer_encoding: str | None, version: str, *, expected: bool
+) -> None:
+    assert may_have_body(length, transfer_encoding, version) is expected
 
 
 @pytest.mark.parametrize(
@@ -62,7 +87,8 @@ def test_paths_that_may_receive_uploads(path: str) -> None:
     ],
 )
 def test_paths_that_receive_no_uploads(path: str) -> None:
-    assert not MEDIA_RULES.may_contain_upload("POST", path)
+    for method in ("POST", "GET"):
+        assert not MEDIA_RULES.may_contain_upload(method, path, has_body=True)
 
 
 @pytest.mark.parametrize(

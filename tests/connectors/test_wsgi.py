@@ -92,6 +92,37 @@ def test_picture_is_checked_before_the_application(
         assert json.loads(said)["case"] == CASE
 
 
+@pytest.mark.threat("hook-walked-around")
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD", "OPTIONS", "MKCOL"])
+@pytest.mark.parametrize(
+    "length", [{}, {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}], ids=["", "chunked"]
+)
+def test_body_of_any_method_is_checked(method: str, length: dict[str, str]) -> None:
+    """WordPress reads a GET with ``?_method=POST`` like a POST."""
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application, gate.settings, client=gate.client())
+    server: dict[str, Any] = {"REQUEST_METHOD": method, **length}
+    if length:
+        server |= {"wsgi.input_terminated": True, "wsgi.input": io.BytesIO(REFUSED_FILE)}
+    assert send_request(app, REFUSED_FILE, **server)[0] == 422
+    assert (application.bodies, gate.received_bodies) == ([], [REFUSED_FILE])
+
+
+@pytest.mark.parametrize("environ", [{"CONTENT_LENGTH": "0"}, {"wsgi.input_terminated": True}])
+def test_input_of_a_get_without_a_body_is_not_read(environ: dict[str, Any]) -> None:
+    application, gate = RecordingApplication(), ScriptedGate()
+    environ = {"CONTENT_LENGTH": "", "wsgi.input": io.BytesIO(), **environ}
+    given = environ["wsgi.input"]
+
+    def answer(given_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        assert given_environ["wsgi.input"] is given
+        return application(given_environ, start_response)
+
+    app = GateMiddleware(answer, gate.settings, client=gate.client())
+    assert send_request(app, b"", REQUEST_METHOD="GET", **environ)[0] == 200
+    assert gate.received_bodies == []
+
+
 def test_account_is_named_by_the_server_or_the_application() -> None:
     """The account is ``REMOTE_USER`` or comes from a function, never from a client's header."""
     gate = ScriptedGate()

@@ -34,7 +34,10 @@ daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
 http {{
   access_log off;
-  map $request_method $entrenous {{ default {upstream}; POST {proxy}; PUT {proxy}; PATCH {proxy}; }}
+  map "$request_method $http_content_length$http_transfer_encoding" $behind {{
+    default {proxy};
+    "~^(GET|HEAD|OPTIONS) 0?$" {upstream};
+  }}
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{
@@ -44,7 +47,7 @@ http {{
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-User $remote_user;
     proxy_http_version 1.1;
-    location / {{ proxy_pass $entrenous; }}
+    location / {{ proxy_pass $behind; }}
   }}
 }}
 """
@@ -64,9 +67,11 @@ async def media(request: Request) -> JSONResponse:
 
 async def page(request: Request) -> JSONResponse:
     await request.body()
-    return JSONResponse({"path": request.url.path, "host": request.headers["host"]})
+    hops = request.headers["x-forwarded-for"].count(",")
+    words = {"path": request.url.path, "host": request.headers["host"], "proxied": bool(hops)}
+    return JSONResponse(words)
 
-every = Route("/{path:path}", page, methods=["GET", "POST"])
+every = Route("/{path:path}", page, methods=["GET", "POST", "DELETE"])
 routes = [Route("/api/v2/media", media, methods=["POST"]), every]
 serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=True))
 """
@@ -210,7 +215,29 @@ def test_unreadable_picture_does_not_pass(site: httpx.Client) -> None:
 @needs_nginx
 def test_get_requests_pass(site: httpx.Client) -> None:
     for path in ("/", "/@ana/1", "/api/v1/media/7"):
-        assert site.get(path).json() == {"path": path, "host": "127.0.0.1"}
+        for headers in ({}, {"Content-Length": "0"}):
+            page = site.get(path, headers=headers).json()
+            assert page == {"path": path, "host": "127.0.0.1", "proxied": False}
+
+
+@needs_nginx
+@pytest.mark.threat("hook-walked-around")
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "PUT", "MKCOL"])
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_refused_picture_does_not_pass_with_any_method(
+    site: httpx.Client, method: str, *, in_pieces: bool
+) -> None:
+    """WordPress reads a GET with ``?_method=POST`` like a POST."""
+    content = iter([her_picture()]) if in_pieces else her_picture()
+    headers = {"Content-Type": "image/jpeg"}
+    answer = site.request(method, "/api/v2/media?_method=POST", content=content, headers=headers)
+    assert answer.status_code == 422
+
+
+@needs_nginx
+def test_get_with_a_body_passes_the_proxy_to_another_path(site: httpx.Client) -> None:
+    answer = site.request("GET", "/search", content=b"{}", headers={"Content-Type": "text/json"})
+    assert answer.json() == {"path": "/search", "host": "127.0.0.1", "proxied": True}
 
 
 @needs_nginx

@@ -14,6 +14,7 @@ from entrenous.connectors.upload_rules import (
     body_bytes_limit,
     decision_header_value,
     make_rules,
+    may_have_body,
     problem_reply,
     reply_headers,
     reply_to,
@@ -190,7 +191,14 @@ class GateMiddleware:
             (name, value) for name, value in scope["headers"] if not _is_decision_header(name)
         ]
         target = scope.get("raw_path") or b""
-        if self._rules.may_contain_upload(scope["method"], scope["path"], target):
+        has_body = may_have_body(
+            _header_value(headers, b"content-length"),
+            _header_value(headers, b"transfer-encoding"),
+            scope.get("http_version", ""),
+        )
+        if self._rules.may_contain_upload(
+            scope["method"], scope["path"], target, has_body=has_body
+        ):
             await self._check_request(scope, headers, receive, send)
         else:
             await self._app({**scope, "headers": headers}, receive, send)
@@ -230,6 +238,8 @@ class GateMiddleware:
             return hold_without_asking(GateReason.BUSY, self._setting)
         if not body.is_whole:
             return hold_without_asking(GateReason.TOO_LARGE, self._setting)
+        if not body.held:
+            return None
         types = _header_values(headers, b"content-type")
         codings = _header_values(headers, b"content-encoding")
         try:
@@ -262,6 +272,12 @@ def _is_decision_header(name: bytes) -> bool:
 
 def _header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
     return [value.decode("latin-1") for own, value in headers if own.lower() == name]
+
+
+def _header_value(headers: list[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """Return the values of a header, or None if there is none."""
+    values = _header_values(headers, name)
+    return ", ".join(values) if values else None
 
 
 async def send_reply(reply: Reply, send: Send) -> None:

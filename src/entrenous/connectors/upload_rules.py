@@ -223,16 +223,20 @@ class UploadRules:
         """Return whether an upload that is held because it matches a claim is published anyway."""
         return self.on_hold == "publish"
 
-    def may_contain_upload(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
+    def may_contain_upload(
+        self, method: str, path: str, untrusted_target: bytes = b"", *, has_body: bool = False
+    ) -> bool:
         """Return whether a request may contain an upload; True if that is uncertain.
 
         Args:
-            method: GET, POST, ...
+            method: GET, POST, ... With some servers, the query or a header can replace it, so every
+                request with a body counts.
             path: the path as the server decoded it.
             untrusted_target: the path as it was sent, if the server provides it, since an
                 application behind the server may decode it differently.
+            has_body: the request may have a body.
         """
-        if method.upper() not in _UPLOAD_METHODS:
+        if not has_body and method.upper() not in _UPLOAD_METHODS:
             return False
         sent = untrusted_target.decode(errors="replace").partition("?")[0]
         if _ENCODED_SPECIAL_PATTERN.search(sent):
@@ -251,6 +255,16 @@ class UploadRules:
 def make_rules(paths: Iterable[str], on_hold: str) -> UploadRules:
     """Build rules; raises BadSetting, for example if ``paths`` is a string instead of a list."""
     return UploadRules(() if isinstance(paths, str) else tuple(paths), on_hold)
+
+
+def may_have_body(length: str | None, transfer_encoding: str | None, version: str) -> bool:
+    """Return whether a request with these headers may have a body (RFC 9112, section 6.3).
+
+    ``version`` is that of HTTP, such as "1.1"; from version 2 on, a body needs no header.
+    """
+    if transfer_encoding is not None:
+        return True
+    return length != "0" if length is not None else not version.startswith("1.")
 
 
 def body_bytes_limit(upload_bytes_max: int) -> int:

@@ -16,6 +16,7 @@ from entrenous.connectors.upload_rules import (
     body_bytes_limit,
     decision_header_value,
     make_rules,
+    may_have_body,
     reply_headers,
     reply_to,
     uploads_in_body,
@@ -83,8 +84,13 @@ class GateMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ.pop(DECISION_ENVIRON_KEY, None)  # only this middleware may set it
+        declares_body = may_have_body(
+            environ.get("CONTENT_LENGTH") or None,
+            environ.get("HTTP_TRANSFER_ENCODING"),
+            environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
+        )
         if not self._rules.may_contain_upload(
-            environ["REQUEST_METHOD"], _decoded_path(environ)
+            environ["REQUEST_METHOD"], _decoded_path(environ), has_body=declares_body
         ) or not _has_body(environ):
             return cast("Iterable[bytes]", self._app(environ, start_response))
         answer = self._ask_gate(environ)
