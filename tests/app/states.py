@@ -26,7 +26,11 @@ from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.message.draft import Draft, MessagePolicy
-from entrenous.send.people.compare_keys import begin_or_answer_comparison, confirm_match
+from entrenous.send.people.compare_keys import (
+    auth_string_with,
+    begin_or_answer_comparison,
+    confirm_match,
+)
 from entrenous.send.people.invite import make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -431,7 +435,7 @@ def _people_states(story: Story) -> Iterator[str]:
     yield "compare-signs"
     ana.send("compare", "same")
     yield "compare-agreed"
-    _let_ben_take_step(ben, lambda: confirm_match(contacts(ben)[0].name, ben))
+    _let_ben_take_step(ben, lambda: _confirm_shown_signs(contacts(ben)[0].name, ben))
     ana.page.locator('button[value="same"]').wait_for(state="detached")
     ana.page.reload()
     yield "compared"
@@ -452,6 +456,11 @@ def _people_states(story: Story) -> Iterator[str]:
         ana.follow("person")
         ana.send("person", act)
         yield f"person-{act}"
+
+
+def _confirm_shown_signs(name: str, device: Device) -> None:
+    auth_string_with(name, device)
+    confirm_match(name, device)
 
 
 def _let_ben_take_step(ben: Device, step: Callable[[], object]) -> None:

@@ -111,6 +111,10 @@ def test_comparing_seven_pictures_verifies_both_people(cli: CommandLine) -> None
     compare = ("person", "verify")
     assert "Asked." in cli.run("ana", *compare, "ben", "--sas").out
     assert "Answered." in cli.run("ben", *compare, "ana", "--sas").out
+    for one, name in (("ana", "ben"), ("ben", "ana")):  # neither has seen a picture yet
+        unseen = cli.run(one, *compare, name, "--sas", "--same")
+        assert (unseen.status, unseen.out) == (3, "")
+        assert f"Look at them first: entrenous person verify {name} --sas" in unseen.err
     ana_sees = cli.run("ana", *compare, "ben", "--sas").out
     ben_sees = cli.run("ben", *compare, "ana", "--sas").out
     assert ana_sees == ben_sees

@@ -26,7 +26,12 @@ from entrenous.send.people.compare_keys import (
     store_comparison,
 )
 from entrenous.send.people.keep_contacts import contact_named, store_contact
-from entrenous.send.people.people_nouns import ComparisonNotReady, ComparisonStage, NothingToCompare
+from entrenous.send.people.people_nouns import (
+    ComparisonNotReady,
+    ComparisonNotShown,
+    ComparisonStage,
+    NothingToCompare,
+)
 from tests.send.send_device import Network, Person
 from tests.send.signed_lists import identity_of
 from tests.village.households import add_linked_device
@@ -92,6 +97,22 @@ def test_nothing_can_be_compared_before_both_keys_are_known(friends: Network) ->
     for operation in (auth_string_with, confirm_match):
         with pytest.raises(ComparisonNotReady):
             operation("ana", ben.device)
+
+
+@pytest.mark.threat("identity-misbinding")
+def test_nobody_confirms_signs_that_their_device_has_not_shown(friends: Network) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    run_comparison(ana, ben)
+    for one, name in ((ana, "ben"), (ben, "ana")):
+        with pytest.raises(ComparisonNotShown, match=f"entrenous person verify {name} --sas"):
+            confirm_match(name, one.device)
+    auth_string_with("ben", ana.device)
+    confirm_match("ben", ana.device)
+    flush_outbox(ana.device)
+    fetch_all(ben)
+    with pytest.raises(ComparisonNotShown):
+        confirm_match("ana", ben.device)
+    assert not are_keys_compared(ben, "ana")
 
 
 @pytest.mark.threat("receipt-probing")

@@ -43,7 +43,7 @@ from entrenous.send.people.circle_members import (
 from entrenous.send.people.circles import circles
 from entrenous.send.people.compare_keys import (
     accept_qr_code,
-    auth_string_of,
+    auth_string_with,
     begin_or_answer_comparison,
     comparison_with,
     confirm_match,
@@ -254,7 +254,7 @@ def _read_comparison(contact: Contact, device: Device) -> ComparisonProgress:
     if known is None:
         return ComparisonProgress(None)
     if known.stage in {ComparisonStage.READY, ComparisonStage.AGREED}:
-        return ComparisonProgress(known.stage, auth_string_of(known, contact.person.id, device))
+        return ComparisonProgress(known.stage, auth_string_with(contact.name, device))
     return ComparisonProgress(known.stage)
 
 

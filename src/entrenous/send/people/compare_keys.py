@@ -41,6 +41,7 @@ from entrenous.send.people.people_nouns import (
     CodeDoesNotMatch,
     CodeOfOwnDevice,
     ComparisonNotReady,
+    ComparisonNotShown,
     ComparisonSide,
     ComparisonStage,
     ContactIsBlocked,
@@ -68,7 +69,7 @@ def delete_comparison(person: PersonId, device: Device) -> None:
     KEY_COMPARISON_TABLE.drop(person.hex(), device.vault)
 
 
-def auth_string_of(
+def _auth_string_of(
     comparing: KeyComparisonInProgress, person: PersonId, device: Device
 ) -> ShortAuthString:
     """Return the short authentication string that both people should see; raises BadKey."""
@@ -128,13 +129,17 @@ def begin_or_answer_comparison(name: str, device: Device) -> KeyComparisonInProg
 
 
 def auth_string_with(name: str, device: Device) -> ShortAuthString:
-    """Return the string to compare with a contact, side by side or by voice.
+    """Return the string to compare with a contact, side by side or by voice. The caller shows it,
+    and this is recorded.
 
     Raises:
         UnknownPerson, NothingToCompare, ComparisonNotReady.
     """
     contact = contact_named(name, device)
-    return auth_string_of(_require_ready_comparison(contact, device), contact.person.id, device)
+    ready = replace(_require_ready_comparison(contact, device), shown=True)
+    with device.vault.transaction():
+        store_comparison(contact.person.id, ready, device)
+    return _auth_string_of(ready, contact.person.id, device)
 
 
 def confirm_match(name: str, device: Device) -> Contact:
@@ -142,10 +147,12 @@ def confirm_match(name: str, device: Device) -> Contact:
     "compared" once the contact has said so too.
 
     Raises:
-        UnknownPerson, NothingToCompare, ComparisonNotReady.
+        UnknownPerson, NothingToCompare, ComparisonNotReady, ComparisonNotShown.
     """
     contact = contact_named(name, device)
     ready = _require_ready_comparison(contact, device)
+    if not ready.shown:
+        raise ComparisonNotShown(name=contact.name)
     with device.vault.transaction():
         if ready.stage is not ComparisonStage.AGREED and ready.their_device is not None:
             proof = _confirmation_proof(
@@ -355,7 +362,7 @@ def _on_match_confirmed(
 
 def _store_as_ready(met: KeyComparisonInProgress, contact: Contact, device: Device) -> None:
     ready = replace(met, stage=ComparisonStage.READY)
-    auth_string_of(ready, contact.person.id, device)  # raises BadKey before anything is shown
+    _auth_string_of(ready, contact.person.id, device)  # raises BadKey before anything is shown
     store_comparison(contact.person.id, ready, device)
 
 

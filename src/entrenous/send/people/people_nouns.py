@@ -128,7 +128,8 @@ class KeyComparisonInProgress:
 
     ``commitment`` is the commitment of the person who began the comparison to their public key;
     ``their_head`` is the contact's device list head, from the letter with the commitment.
-    ``they_agree``: the contact has said that the signs match.
+    ``they_agree``: the contact has said that the signs match. ``shown``: this device has shown the
+    signs.
     """
 
     transaction: bytes
@@ -142,6 +143,7 @@ class KeyComparisonInProgress:
     commitment: bytes | None = None
     their_head: bytes | None = None
     they_agree: bool = False
+    shown: bool = False
 
 
 KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, KeyComparisonInProgress)
@@ -182,6 +184,14 @@ class ComparisonNotReady(Refused):
     changed. Ask {name} to run this command, with your name instead of YOU (as {name} calls you in
     Entrenous): entrenous person verify YOU --sas. Then run this again: entrenous person verify
     {name} --sas
+    """
+
+
+class ComparisonNotShown(Refused):
+    """
+    This device has not shown the pictures to compare with {name}'s yet, so you cannot confirm that
+    they are the same. Nothing was changed. Look at them first: entrenous person verify {name}
+    --sas. If {name}'s device shows the same: entrenous person verify {name} --sas --same
     """
 
 
