@@ -66,6 +66,17 @@ def test_option_once_checks_due_sightings_and_prints_json(cli: Cli, case_name: s
     assert cli("case", "watch", case_name, "--off", "1")["watched"] == []
 
 
+def test_slow_run_ends_early_and_the_next_run_checks_the_rest(
+    cli: Cli, case_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.respond.watch.check_sightings.RUN_TIME_MAX_S", 0.0)
+    cli("case", "add", case_name, "--url", "http://127.0.0.1:9/")
+    cli("case", "watch", case_name, "--on", "1", "--on", "2", "--yes")
+    assert [one["sighting"] for one in cli("case", "watch", "--once")["looked"]] == [1]
+    assert [one["sighting"] for one in cli("case", "watch", "--once")["looked"]] == [2]
+    assert cli("case", "watch", "--once")["looked"] == []
+
+
 def test_no_request_is_sent_for_an_under_18_case(cli: Cli, case_name: str, site: Site) -> None:
     cli("case", "watch", case_name, "--on", "1", "--yes")
     cli("case", "about", case_name, "--under-18", status=3)

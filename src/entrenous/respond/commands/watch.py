@@ -97,14 +97,20 @@ def _check_due_sightings(
 ) -> None:
     from entrenous.device.open_device import with_fast_picture_decoding  # noqa: PLC0415 -- loads decoders
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
-    from entrenous.respond.watch.check_sightings import check_due_sightings  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.check_sightings import (  # noqa: PLC0415 -- loads NumPy
+        RUN_TIME_MAX_S,
+        check_due_sightings,
+    )
     from entrenous.respond.watch.polite_web import PoliteWeb  # noqa: PLC0415 -- as above
 
     proxy = session_of(context).settings.proxy
     web = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep)
     looked = []
+    by_proxy = proxy is not None
     with with_fast_picture_decoding(device) as decoding:
-        for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
+        for one in check_due_sightings(
+            decoding, web, by_proxy=by_proxy, name=name, time_max_s=RUN_TIME_MAX_S
+        ):
             looked.append(one)
             if not as_json:
                 print_line(_watched_in_words(one.record))

@@ -5,6 +5,7 @@ No picture from the web is stored. A check is not recorded in the custody chain;
 of an item and finding the picture again are.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,6 +59,9 @@ from entrenous.respond.watch.states import (
 )
 
 CHECKS_PER_RUN_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
+# `case watch --once` begins no check after this time, because the person cannot open the vault
+# while the command runs
+RUN_TIME_MAX_S: Final = 60.0
 _RANDOM_BYTES: Final = 2
 ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024  # larger pictures are not compared
 PAGE_PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all answers for the pictures of one page
@@ -78,16 +82,21 @@ class CheckedSighting:
 
 
 def check_due_sightings(
-    device: Device, web: PoliteWeb, *, by_proxy: bool, name: str | None = None
+    device: Device,
+    web: PoliteWeb,
+    *,
+    by_proxy: bool,
+    name: str | None = None,
+    time_max_s: float = math.inf,
 ) -> Iterator[CheckedSighting]:
     """Check up to 50 due sightings, the longest overdue first. If ``name`` is given, check only
-    those of that case.
+    those of that case. After ``time_max_s`` no further check begins; what is left stays due.
 
     Closed cases, and cases in which somebody was under 18, are skipped.
 
     Raises WatchingNotAgreed before the first request.
     """
-    now, left = device.clock.now(), CHECKS_PER_RUN_MAX
+    now, left, end_s = device.clock.now(), CHECKS_PER_RUN_MAX, web.now_s() + time_max_s
     correct_times_in_future(now, device)
     for record in due_sightings(now, device, name):
         if left == 0:
@@ -98,6 +107,8 @@ def check_due_sightings(
         if case is not None:
             left -= 1
             yield _check_sighting(record, case, device, web)
+            if web.now_s() >= end_s:
+                return
 
 
 def _load_case_or_defer_check(record: WatchedSighting, device: Device) -> Case | None:
