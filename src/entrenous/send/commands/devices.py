@@ -107,7 +107,8 @@ def _device_list_lines(shown: DeviceOverview) -> Iterator[str]:
             else translated("A move to {relay} has begun; all are ready. Continue:")
         )
         yield begun.format(relay=shown.moves_to, names=", ".join(shown.not_ready))
-        yield f"entrenous device move --relay {quote_for_shell(shown.moves_to)}"
+        sheet = "" if shown.master_here else " --recovery FILE"
+        yield f"entrenous device move --relay {quote_for_shell(shown.moves_to)}{sheet}"
     if shown.letters:
         yield plural(
             "{count} letter waits here until a relay answers.",

@@ -20,6 +20,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     LAST_LOSS_OR_MOVE_EPOCH_RECORD,
+    OWN_IDENTITY,
     AddressOnThisMachine,
     MailboxAddress,
     next_relay_lock,
@@ -72,6 +73,15 @@ class WaitsForDevices(Unreachable):
     Nothing has changed yet: your other devices have to move too, and these are not ready: {names}.
     On each of them, run: entrenous inbox. Then run here again: entrenous device move --relay
     {relay}. If you no longer have one of them, revoke it first: entrenous device revoke NAME
+    """
+
+
+class WaitsForDevicesAndSheet(WaitsForDevices):
+    """
+    Nothing has changed yet: your other devices have to move too, and these are not ready: {names}.
+    On each of them, run: entrenous inbox. Then run here again: entrenous device move --relay
+    {relay} --recovery FILE. If you no longer have one of them, revoke it first: entrenous device
+    revoke NAME --recovery FILE
     """
 
 
@@ -304,11 +314,14 @@ def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
     """Return each other device's mailbox at this relay.
 
     Raises:
-        WaitsForDevices: some are not ready yet.
+        WaitsForDevices, WaitsForDevicesAndSheet: some are not ready yet.
     """
     unready = unready_devices(url, device)
     if unready:
-        raise WaitsForDevices(names=", ".join(unready), relay=url)
+        identity = OWN_IDENTITY.load(device.vault)
+        has_master = identity is not None and identity.master is not None
+        error = WaitsForDevices if has_master else WaitsForDevicesAndSheet
+        raise error(names=", ".join(unready), relay=url)
     return _mailboxes_announced_at(url, device)
 
 

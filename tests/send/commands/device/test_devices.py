@@ -240,6 +240,27 @@ def test_renaming_of_a_duplicate_name_is_reported() -> None:
     assert "Kim 2" in text
 
 
+@pytest.mark.parametrize("on_sheet", [False, True])
+def test_commands_that_continue_a_move_name_the_sheet_if_it_has_the_master_key(
+    home: Path, tmp_path: Path, run_command: RunCommand, *, on_sheet: bool
+) -> None:
+    link_phone(home)
+    sheet = str(tmp_path / "sheet.txt")
+    if on_sheet:
+        run_command("device", "recovery", "--out", sheet)
+    with_sheet = ("--recovery", sheet) if on_sheet else ()
+    with (
+        disk_relay(tmp_path / "other", SettableClock()) as relay,
+        serve_app(relay_app(relay)) as url,
+    ):
+        move, ending = ("device", "move", "--relay", url), " --recovery FILE" if on_sheet else ""
+        not_ready = run_command(*move, *with_sheet, status=EXIT_STATUS_BY_FAMILY["unreachable"])
+        assert f"run here again: entrenous {' '.join(move)}{ending}. If" in not_ready
+        assert f"revoke it first: entrenous device revoke NAME{ending}\n" in not_ready
+        listed = run_command("device", "list")
+        assert f"Continue:\nentrenous {' '.join(move)}{ending}\n" in listed
+
+
 def test_a_device_without_a_relay_is_connected_and_locked(cli: RelayCommandLine) -> None:
     cli.run("ben", "setup", "--name", "Ben", "--offline")
     refused = cli.run("ben", "invite", status=EXIT_STATUS_BY_FAMILY["refused"])
