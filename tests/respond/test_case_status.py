@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import msgspec
@@ -19,6 +19,7 @@ from entrenous.respond.case_status import (
     close_case,
     erase_case,
     record_notice_event,
+    record_or_correct_notice_event,
     reopen_case,
 )
 from entrenous.respond.custody import CASES_TABLE, CUSTODY_LINKS_TABLE, verify_chain
@@ -31,6 +32,7 @@ from entrenous.respond.nouns import (
     ImpossibleTime,
     NoSuchCase,
     NoSuchCaseEntry,
+    Notice,
     NoticeState,
 )
 from entrenous.respond.open_case import add_file, add_sighting
@@ -118,6 +120,55 @@ def test_event_in_the_future_or_before_sending_is_refused(owner: CaseOwner, case
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
     with pytest.raises(ImpossibleTime, match="earlier than the time of sending"):
         record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, owner.device)
+
+
+def test_repeated_event_is_refused_as_such_before_its_time_is_looked_at(
+    owner: CaseOwner, case: Case
+) -> None:
+    record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
+    for at in (START - HOUR, START + HOUR):
+        with pytest.raises(TransitionNotPossible, match="This notice is sent"):
+            record_notice_event(case.name, 1, NoticeEvent.SEND, at, owner.device)
+
+
+def test_time_of_the_newest_event_is_corrected_and_the_correction_recorded(
+    owner: CaseOwner, case: Case
+) -> None:
+    def record(event: NoticeEvent, at: datetime) -> Notice:
+        return record_or_correct_notice_event(case.name, 1, event, at, owner.device).notices[0]
+
+    record(NoticeEvent.SEND, START)
+    assert record(NoticeEvent.SEND, START - HOUR).sent_at == START - HOUR
+    step = verify_chain(case.name, owner.device)[-1].purpose
+    assert step == (
+        "notice 1: send, time corrected from "
+        "2026-11-25T12:00:00.000000Z to 2026-11-25T11:00:00.000000Z"
+    )
+    with pytest.raises(ImpossibleTime, match="future"):
+        record(NoticeEvent.SEND, START + HOUR)
+    owner.clock.advance(hours=9)
+    record(NoticeEvent.RECEIPT, START + HOUR)
+    with pytest.raises(TransitionNotPossible):
+        record(NoticeEvent.SEND, START)
+    with pytest.raises(ImpossibleTime, match="earlier than the time of sending"):
+        record(NoticeEvent.RECEIPT, START - 2 * HOUR)
+    record(NoticeEvent.ASK, START + 2 * HOUR)
+    record(NoticeEvent.SUPPLY, START + 3 * HOUR)
+    with pytest.raises(TransitionNotPossible):
+        record(NoticeEvent.RECEIPT, START)  # the newest event is the answer to their question
+    record(NoticeEvent.REFUSAL, START + 5 * HOUR)
+    refused = record(NoticeEvent.REFUSAL, START + 4 * HOUR)
+    assert (refused.refused_at, refused.answered_at) == (START + 4 * HOUR, START + 4 * HOUR)
+    record(NoticeEvent.REMOVAL, START + 6 * HOUR)
+    removed = record(NoticeEvent.REMOVAL, START + 7 * HOUR)
+    assert (removed.removed_at, removed.answered_at) == (START + 7 * HOUR, START + 4 * HOUR)
+
+
+def test_time_of_sending_a_withdrawn_notice_is_not_corrected(owner: CaseOwner, case: Case) -> None:
+    for event in (NoticeEvent.SEND, NoticeEvent.WITHDRAW):
+        record_notice_event(case.name, 1, event, START, owner.device)
+    with pytest.raises(TransitionNotPossible, match="withdrawn"):
+        record_or_correct_notice_event(case.name, 1, NoticeEvent.SEND, START - HOUR, owner.device)
 
 
 def test_unknown_notice_is_not_found(owner: CaseOwner, case: Case) -> None:

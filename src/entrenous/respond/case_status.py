@@ -15,6 +15,7 @@ from entrenous.respond.case_file import (
     edit_case,
     find_case,
     find_notice,
+    find_open_case,
     save_case,
 )
 from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain, record_erased_case
@@ -106,11 +107,33 @@ def record_notice_event(
     now = device.clock.now()
 
     def add_event(case: Case) -> Case:
-        notice = find_notice(case, number)
-        _refuse_impossible_time(notice, event, at, now)
-        return case_with_replaced_notice(case, _notice_after_event(notice, event, at, case))
+        changed = _notice_after_event(find_notice(case, number), event, at, case)
+        _refuse_impossible_time(changed, event, at, now)
+        return case_with_replaced_notice(case, changed)
 
     return edit_case(name, device, add_event, f"notice {number}: {event.value}")
+
+
+def record_or_correct_notice_event(
+    name: str, number: int, event: NoticeEvent, at: datetime, device: Device
+) -> Case:
+    """Correct an event's time if the event is the newest that was recorded; otherwise record the
+    event. The custody chain keeps both times. Raises the errors of :func:`record_notice_event`.
+    """
+    now = device.clock.now()
+    with device.vault.transaction():
+        recorded = _time_of_newest_event(find_notice(find_open_case(name, device), number), event)
+        if recorded is None:
+            return record_notice_event(name, number, event, at, device)
+
+        def correct_time(case: Case) -> Case:
+            changed = _notice_with_corrected_time(find_notice(case, number), event, recorded, at)
+            _refuse_impossible_time(changed, event, at, now)
+            return case_with_replaced_notice(case, changed)
+
+        times = f"{write_time(recorded)} to {write_time(at)}"
+        step = f"notice {number}: {event.value}, time corrected from {times}"
+        return edit_case(name, device, correct_time, step)
 
 
 def close_case(name: str, device: Device) -> Case:
@@ -191,6 +214,24 @@ def _notice_after_event(notice: Notice, event: NoticeEvent, at: datetime, case: 
     ]
     times = dict.fromkeys(unset_fields, at)  # later events do not change a recorded time
     return replace(notice, state=state, **times)  # type: ignore[arg-type]
+
+
+def _time_of_newest_event(notice: Notice, event: NoticeEvent) -> datetime | None:
+    """Return the recorded time of an event; None if it is not the newest of the notice's events."""
+    leads_to = {state for (_, one), state in NOTICE_TRANSITIONS.items() if one is event}
+    fields = {one: getattr(notice, names[0]) for one, names in _TIME_FIELDS_OF_EVENT.items()}
+    at: datetime | None = fields.pop(event, None)
+    fields.pop(NoticeEvent.SEND, None)  # every other event follows it, perhaps at the same time
+    if at is None or notice.state not in leads_to:
+        return None
+    return None if any(one is not None and one >= at for one in fields.values()) else at
+
+
+def _notice_with_corrected_time(
+    notice: Notice, event: NoticeEvent, recorded: datetime, at: datetime
+) -> Notice:
+    fields = [one for one in _TIME_FIELDS_OF_EVENT[event] if getattr(notice, one) == recorded]
+    return replace(notice, **dict.fromkeys(fields, at))  # type: ignore[arg-type]
 
 
 def _refuse_impossible_time(

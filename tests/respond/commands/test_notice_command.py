@@ -91,3 +91,18 @@ def test_builtin_letters_need_an_account(cli: Cli, case_name: str, route: str) -
     sighting = ("--chat", "a message on Instagram", "--handle", "@shadow")
     cli("case", "add", case_name, *sighting)
     assert "@shadow" in cli("case", "notice", case_name, "--route", route)["letter"]
+
+
+def test_typed_time_corrects_the_newest_event_and_a_repeated_command_does_not(
+    cli: Cli, case_name: str
+) -> None:
+    def sent_at() -> str:
+        return str(cli("case", "notice", case_name)["notices"][0]["sent_at"])
+
+    cli("case", "notice", case_name, "--route", "us-tida-removal")
+    cli("case", "notice", case_name, "--sent", "1")
+    before = sent_at()
+    cli("case", "notice", case_name, "--sent", "1", status=3)
+    assert sent_at() == before
+    cli("case", "notice", case_name, "--sent", "1", "--at", "2026-05-20T09:30")
+    assert sent_at() == "2026-05-20T09:30:00Z"

@@ -11,7 +11,11 @@ from entrenous.base.language import translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
-from entrenous.respond.case_status import NoticeEvent, record_notice_event
+from entrenous.respond.case_status import (
+    NoticeEvent,
+    record_notice_event,
+    record_or_correct_notice_event,
+)
 from entrenous.respond.commands.case_view import print_case_or_json
 from entrenous.respond.letters.draft import draft_and_store_notice, render_notice_pdf
 from entrenous.respond.letters.drafted_notices import (
@@ -129,9 +133,9 @@ def notice(
         elif happened:
             ((event, number),) = happened
             moment = at or device.clock.now()
-            print_case_or_json(
-                record_notice_event(name, number, event, moment, device), device, as_json=as_json
-            )
+            # a repeated command without a time corrects nothing
+            record = record_notice_event if at is None else record_or_correct_notice_event
+            print_case_or_json(record(name, number, event, moment, device), device, as_json=as_json)
         else:
             _list_notices(find_case(name, device), as_json=as_json)
 
