@@ -1,16 +1,26 @@
 """Hourly limits on registrations, per client network and in total."""
 
+import hashlib
 import ipaddress
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 
-from entrenous.stop.http.access import HourlyLimit, client_names_with_factors
+from entrenous.fingerprint.nouns import Fingerprint, PicturePrint
+from entrenous.stop.http.access import GateAccess, HourlyLimit, client_names_with_factors
+from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import GateBusy, GateLimits
+from entrenous.stop.platform import Platform
+from entrenous.stop.registration import ClaimRequest
+from entrenous.stop.registration_format import write_registration_request
 from tests.deterministic import SettableClock
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -19,9 +29,75 @@ NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 def count_if_allowed(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
     try:
         limit.count_or_refuse(client, now)
+        with limit.counted_in_total(now):
+            pass
     except GateBusy:
         return False
     return True
+
+
+def send_at_once(app: Starlette, bodies: Sequence[tuple[str, bytes]]) -> list[int]:
+    """Send one registration from each address, all at once; return the statuses."""
+    statuses = list[int]()
+
+    async def send(address: str, body: bytes) -> None:
+        transport = httpx.ASGITransport(app, client=(address, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as web:
+            statuses.append((await web.post("/v1/claims", content=body)).status_code)
+
+    async def send_all() -> None:
+        async with anyio.create_task_group() as group:
+            for address, body in bodies:
+                group.start_soon(send, address, body)
+
+    anyio.run(send_all)
+    return sorted(statuses)
+
+
+def claim_body(number: int) -> bytes:
+    own = hashlib.sha256(bytes([number])).digest()
+    return write_registration_request(ClaimRequest(PicturePrint(Fingerprint("pdq", own, 90)), own))
+
+
+@pytest.mark.threat("claims-flood")
+def test_only_stored_claims_count_towards_the_total_limit(
+    platform: Platform, access: GateAccess
+) -> None:
+    """Otherwise a hundred addresses could keep everybody from registering with empty requests."""
+    limited = replace(platform, limits=replace(platform.limits, claims_of_all=3))
+    unusable = [(f"192.0.2.{number}", b"") for number in range(20)]
+    usable = [(f"198.51.100.{number}", claim_body(number)) for number in range(9)]
+    app = gate_app(limited, access)
+    assert send_at_once(app, unusable) == [400] * 20
+    assert send_at_once(app, usable) == [201] * 3 + [429] * 6
+
+
+def test_claim_that_is_not_stored_is_taken_off_the_total_of_its_own_hour() -> None:
+    limit = HourlyLimit(20, 2)
+
+    def fail_to_store(now: datetime, *, until_next_hour: bool = False) -> None:
+        with limit.counted_in_total(now):
+            if until_next_hour:
+                limit.forget_past_hour(now + timedelta(hours=1))
+            raise EOFError
+
+    for _ in range(3):
+        with pytest.raises(EOFError):
+            fail_to_store(NOON)
+    assert limit.total == 0
+    with pytest.raises(EOFError):
+        fail_to_store(NOON, until_next_hour=True)
+    assert limit.total == 0
+
+
+def test_few_names_are_remembered() -> None:
+    limit = HourlyLimit(2, 2000, names_max=3)
+    clients = [f"192.0.2.{number}" for number in range(9)]
+    for client in clients * 2:
+        limit.count_or_refuse(client, NOON)
+    assert len(limit.counts) == 3
+    with pytest.raises(GateBusy):
+        limit.count_or_refuse(clients[0], NOON)
 
 
 @pytest.mark.threat("claims-flood")
@@ -42,7 +118,7 @@ def test_claims_of_all_devices_share_a_limit() -> None:
     clients = [f"10.{n // 250}.{n % 250}.1" for n in range(10_000)]
     assert sum(count_if_allowed(limit, client) for client in clients) == 2000
     assert not count_if_allowed(limit, "192.0.2.1")
-    assert len(limit.counts) == 2000  # refused clients are not remembered
+    assert len(limit.counts) == 2000  # clients are not remembered once the total is reached
     assert count_if_allowed(limit, "192.0.2.1", NOON + timedelta(hours=1))
 
 

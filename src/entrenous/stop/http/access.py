@@ -7,7 +7,8 @@ number of uploads per hour, so that nobody can probe without limit which picture
 import hmac
 import ipaddress
 import re
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -61,6 +62,9 @@ def _is_valid_name(untrusted_name: str) -> bool:
 # is assigned a /64 or often a /56, and a site a /48.
 _IPV6_PREFIX_LIMIT_FACTORS: Final = ((64, 1), (56, 2), (48, 10))
 _HOUR_S: Final = 3600
+# At most this many names of accounts or networks are remembered, in about 30 MB. Further names are
+# not counted.
+_NAMES_REMEMBERED_MAX: Final = 200_000
 PUBLISHES_HEADER: Final = "Entrenous-Publishes"
 
 
@@ -227,29 +231,50 @@ def _mask_address(address: ipaddress.IPv6Address, bits: int) -> str:
 
 @dataclass(slots=True)
 class HourlyLimit:
-    """Counts requests in each hour of the clock, per household and in total, in memory only.
+    """Counts registrations in each hour of the clock, in memory only: per household all requests,
+    and in total the claims that are stored.
 
-    Requests refused for their household's limit do not count towards the total. At most
-    ``total_limit`` requests are counted in an hour, which limits the memory.
+    Requests that store nothing do not count towards the total, so that empty ones cannot use it up.
+    At most ``names_max`` households and networks are remembered, which limits the memory. Requests
+    from further ones count only towards the total.
     """
 
     household_limit: int
     total_limit: int
+    names_max: int = _NAMES_REMEMBERED_MAX
     hour: datetime | None = None
     total: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def count_or_refuse(self, client: str, now: datetime) -> None:
-        """Count one request; above a limit, raise GateBusy with the number of seconds until the
-        next hour.
-        """
-        self.forget_past_hour(now)
+        """Count one request of a household; raises GateBusy above its limit or the total one."""
+        self._refuse_above_total(now)
         counted = client_names_with_factors(client)
-        if self.total >= self.total_limit or any(self._has_reached_limit(*one) for one in counted):
-            raise GateBusy(retry_after_s=_HOUR_S - now.minute * 60 - now.second)
-        self.total += 1
+        if any(self._has_reached_limit(*one) for one in counted):
+            raise _busy_until_next_hour(now)
         for name, _ in counted:
-            self.counts[name] = self.counts.get(name, 0) + 1
+            if name in self.counts or len(self.counts) < self.names_max:
+                self.counts[name] = self.counts.get(name, 0) + 1
+
+    @contextmanager
+    def counted_in_total(self, now: datetime) -> Iterator[None]:
+        """Count one claim towards the total before it is stored, and no longer if storing fails, so
+        that claims that arrive at once never exceed the limit; raises GateBusy above it.
+        """
+        self._refuse_above_total(now)
+        self.total += 1
+        hour = self.hour
+        try:
+            yield
+        except Exception:
+            if self.hour == hour:
+                self.total -= 1
+            raise
+
+    def _refuse_above_total(self, now: datetime) -> None:
+        self.forget_past_hour(now)
+        if self.total >= self.total_limit:
+            raise _busy_until_next_hour(now)
 
     def forget_past_hour(self, now: datetime) -> None:
         """Forget the counts of an earlier hour; call it regularly, since they contain addresses."""
@@ -262,11 +287,13 @@ class HourlyLimit:
         return self.counts.get(name, 0) >= times * self.household_limit
 
 
+def _busy_until_next_hour(now: datetime) -> GateBusy:
+    """Return the error with the number of seconds until the next hour."""
+    return GateBusy(retry_after_s=_HOUR_S - now.minute * 60 - now.second)
+
+
 ACCOUNT_HEADER: Final = "Entrenous-Account"
 _ACCOUNT_PATTERN: Final = re.compile(r"[!-~]{1,128}")
-# At most this many names are remembered, in about 30 MB. Uploads under further names are not
-# counted.
-_NAMES_REMEMBERED_MAX: Final = 200_000
 _ACCOUNT_HASH_BYTES: Final = 16
 # All uploads without a known account count as one account. That account has this multiple of the
 # limit on refusals, and no limit on uploads.

@@ -97,11 +97,13 @@ class ClaimHandlers:
         return cls(platform, hourly_limit, anyio.CapacityLimiter(1))
 
     async def register(self, request: Request) -> Response:
-        """Register a claim, within the client's hourly limit; then run its look-back."""
+        """Register a claim, within the hourly limits; then run its look-back."""
         client = request.client.host if request.client else ""
         self.hourly_limit.count_or_refuse(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
-        claim = await run_in_threadpool(self._register_body, body)
+        form = await run_in_threadpool(_parse_registration, body)
+        with self.hourly_limit.counted_in_total(self.platform.clock.now()):
+            claim = await run_in_threadpool(register_claim, form, self.platform)
         looking = BackgroundTask(
             run_after_answer,
             look_back_for_newest_claims,
@@ -109,13 +111,6 @@ class ClaimHandlers:
             limiter=self.look_back_limiter,
         )
         return _claim_response(claim, 201, looking)
-
-    def _register_body(self, untrusted_body: bytes) -> Claim:
-        form = _check_printable(read_registration_request(untrusted_body))
-        limit = REQUEST_BYTES_MAX_BY_KIND[form.kind]
-        if len(untrusted_body) > limit:
-            raise too_large_error(limit)
-        return register_claim(form, self.platform)
 
     async def get_claim(self, request: Request) -> Response:
         """Return the claim's state; its id is random, so knowing it is permission enough."""
@@ -135,6 +130,15 @@ class ClaimHandlers:
         return _claim_response(
             await run_in_threadpool(accept_opinion, opinion, signature, self.platform)
         )
+
+
+def _parse_registration(untrusted_body: bytes) -> ClaimRequest:
+    """Parse a request to register; raises BadClaim, TooLarge."""
+    form = _check_printable(read_registration_request(untrusted_body))
+    limit = REQUEST_BYTES_MAX_BY_KIND[form.kind]
+    if len(untrusted_body) > limit:
+        raise too_large_error(limit)
+    return form
 
 
 def _check_printable(request: ClaimRequest) -> ClaimRequest:
