@@ -63,7 +63,9 @@ def refuse_unless_adults(case: Case, today: date) -> None:
 
 def not_all_adults_error(case: Case, today: date) -> NotAllAdults:
     """Return the error NotAllAdults with the help lines of the case's places."""
-    return NotAllAdults(name=case.name, help=_child_help_paragraphs(case.situation.places, today))
+    # a new paragraph follows, because the help lines end with a command
+    help_lines = f"{_child_help_paragraphs(case.situation.places, today)}\n\n"
+    return NotAllAdults(name=case.name, help=help_lines)
 
 
 def child_help_text(places: tuple[Place, ...], today: date) -> str:

@@ -35,6 +35,9 @@ GO_ON_QUESTION: Final = translatable("Go on with the case now? (yes, stop)")
 COUNTRY_QUESTION: Final = translatable("Which country do you live in? (skip, stop)")
 YES_NO_CHOICES: Final = translatable("(yes, no, unsure, skip, stop)")
 YES_NO_UNSURE_CHOICES: Final = translatable("(yes, no, unsure, stop)")
+AGE_SKIPPED_NOTE: Final = translatable(
+    "Without this answer, nothing can be stored. If you are not sure, type: unsure"
+)
 NOT_UNDERSTOOD_NOTE: Final = translatable(
     "This answer was not understood. Choose one of the words in brackets."
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,14 @@ def test_reopening_a_case_adds_facts_but_no_trace(cli: Cli, case_name: str) -> N
     cli("case", "open", case_name, "--place", "GB", "--intimate")
     assert "uk-osa-20a" in json.dumps(cli("law", "routes", case_name))
     cli("case", "open", case_name, "--from-trace", "1", status=2)
+
+
+def test_sentence_after_the_help_lines_begins_on_a_line_of_its_own(
+    case_name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["case", "about", case_name, "--under-18"], {}) == REFERRAL_STATUS
+    lines = capsys.readouterr().err.splitlines()
+    (after_command,) = (
+        after for line, after in pairwise(lines) if line.strip().endswith("--under-18")
+    )
+    assert after_command.strip().startswith("What was stored before")

@@ -127,6 +127,20 @@ def test_unsure_whether_under_18_names_help_and_stores_nothing(
 
 
 @pytest.mark.slow
+def test_skipped_question_about_age_is_repeated_once_with_the_reason(
+    cli: Cli, run_at_terminal: RunAtTerminal
+) -> None:
+    status, _, err = run_at_terminal("case", "open", answers=["", "", "", "yes", ""])
+    assert status == 0
+    assert err.count("18 or older") == 2
+    assert "Without this answer, nothing can be stored." in err
+    status, _, err = run_at_terminal("case", "open", answers=["", "", "skip", ""])
+    assert status == 3
+    assert err.count("18 or older") == 2
+    assert len(cli("case", "list")["cases"]) == 1
+
+
+@pytest.mark.slow
 def test_answer_about_being_watched_is_not_stored(cli: Cli, run_at_terminal: RunAtTerminal) -> None:
     status, out, err = run_at_terminal(
         "case", "open", answers=["yes", "yes", "yes", "yes", "threat"]

@@ -17,6 +17,7 @@ from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.safety import (
+    AGE_SKIPPED_NOTE,
     COUNTRY_QUESTION,
     GO_ON_QUESTION,
     NOT_UNDERSTOOD_NOTE,
@@ -112,12 +113,16 @@ def ask_spread(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -
 
 
 def ask_age() -> AgeAnswer:
-    """Return whether everybody was an adult; a skipped question is answered "unsure".
+    """Return whether everybody was an adult. A skipped question is repeated once, with what the
+    answer decides; if it is skipped again, it is answered "unsure".
 
     Raises typer.Exit on "stop".
     """
-    question = safety_questions()["age"].asks
-    reply = _ask_again_if_unclear(read_yes_or_no, f"{question} {translated(YES_NO_UNSURE_CHOICES)}")
+    question = f"{safety_questions()['age'].asks} {translated(YES_NO_UNSURE_CHOICES)}"
+    reply = _ask_again_if_unclear(read_yes_or_no, question)
+    if reply is NonAnswer.SKIP:
+        hint(translated(AGE_SKIPPED_NOTE))
+        reply = _ask_again_if_unclear(read_yes_or_no, question)
     known = {True: AgeAnswer.ADULTS, False: AgeAnswer.CHILD}
     return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
