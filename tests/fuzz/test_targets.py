@@ -103,6 +103,7 @@ NOT_FUZZED = {
     ("media/completeness.py", "has_no_data_after_jpeg_scan"): SANDBOXED,
     ("media/completeness.py", "load_complete_jpeg"): SANDBOXED,
     ("media/picture_reader.py", "read_picture"): SANDBOXED,
+    ("media/colour_conversion.py", "keeping_detail"): SANDBOXED,
     ("media/sandbox/decoders.py", "decode_sound_untrusted"): SANDBOXED,
     ("media/sound_reader.py", "read_sound"): SANDBOXED,
     ("stop/judge/judge_pool.py", "JudgePool.decide"): "passes the bytes to a matching process",

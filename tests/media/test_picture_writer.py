@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
-from entrenous.media.icc_profile import MatrixProfile, write_profile
+from entrenous.media.icc_profile import write_profile
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import FALLBACK_QUALITY, write_picture
+from tests.media.test_icc_profile import ADOBE_RGB
 
 EncodeImage = Callable[..., bytes]
 FILE_NAMES = [
@@ -29,15 +30,7 @@ FILE_NAMES = [
     "tiff-lzw",
     "bmp",
 ]
-WIDE_GAMUT_PROFILE = write_profile(
-    MatrixProfile(
-        major=2,
-        columns=(bytes((0, 0, 156, 24, 0, 0, 79, 165, 0, 0, 4, 252)),) * 3,
-        curves=(b"curv\0\0\0\0\0\0\0\1\2\x33",) * 3,
-        white=bytes((0, 0, 243, 81, 0, 1, 0, 0, 0, 1, 22, 204)),
-        adaptation=None,
-    )
-)
+WIDE_GAMUT_PROFILE = write_profile(ADOBE_RGB)
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)

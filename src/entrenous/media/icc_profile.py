@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 _TAG_ENTRY: Final = struct.Struct(">4sII")
@@ -24,6 +25,12 @@ _SRGB_COLUMNS: Final = (
 )
 _COLUMN_TOLERANCE: Final = 0.0015
 _CURVE_TOLERANCE: Final = 0.0025
+# how far the columns of common spaces, from sRGB to ProPhoto RGB, are from those of sRGB in X, Y, Z
+_USUAL_COLUMN_TOLERANCES: Final = (0.4, 0.15, 0.15)
+_USUAL_GAMMAS: Final = tuple(tenths / 10 for tenths in range(10, 31))
+_DISPLAY_GAMMA: Final = 2.2  # curves are compared in steps that look about equal
+_USUAL_CURVE_TOLERANCE: Final = 0.15
+_FALL_MAX: Final = 0.01  # rounding and measuring errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,21 @@ def is_srgb(profile: MatrixProfile) -> bool:
         for got, want in zip(columns, _SRGB_COLUMNS, strict=True)
         for number, wanted in zip(got, want, strict=True)
     ) and all(_is_srgb_curve(curve) for curve in set(profile.curves))
+
+
+def is_usual(profile: MatrixProfile) -> bool:
+    """Return whether a picture looks about the same with this profile and with none.
+
+    With another profile, people may see something that the samples alone do not show: a curve can
+    pick out the lower bits, and columns a single channel. All columns must be near those of sRGB,
+    and all curves near a power of 1 to 3, and never fall.
+    """
+    columns = [struct.unpack(">3i", xyz) for xyz in profile.columns]
+    return all(
+        abs(number / 65536 - wanted) <= tolerance
+        for got, want in zip(columns, _SRGB_COLUMNS, strict=True)
+        for number, wanted, tolerance in zip(got, want, _USUAL_COLUMN_TOLERANCES, strict=True)
+    ) and all(_is_usual_curve(curve) for curve in set(profile.curves))
 
 
 def _parse_matrix_profile(data: bytes) -> MatrixProfile | None:
@@ -145,6 +167,24 @@ def _is_srgb_curve(curve: bytes) -> bool:
         )
     except (OverflowError, ZeroDivisionError):
         return False
+
+
+def _is_usual_curve(curve: bytes) -> bool:
+    levels = [level / 255 for level in range(256)]
+    try:
+        light = [min(max(_curve_to_linear(curve, x), 0.0), 1.0) for x in levels]
+    except (OverflowError, ZeroDivisionError):
+        return False
+    shown = [y ** (1 / _DISPLAY_GAMMA) for y in light]
+    if sum(max(one - after, 0.0) for one, after in pairwise(shown)) > _FALL_MAX:
+        return False
+    return any(
+        all(
+            abs(y - x ** (gamma / _DISPLAY_GAMMA)) <= _USUAL_CURVE_TOLERANCE
+            for x, y in zip(levels, shown, strict=True)
+        )
+        for gamma in _USUAL_GAMMAS
+    )
 
 
 def _srgb_to_linear(x: float) -> float:

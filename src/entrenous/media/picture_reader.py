@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from PIL import Image, ImageCms
+from PIL import Image
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import PICTURE_PIXELS_MAX
@@ -25,13 +25,19 @@ from entrenous.base.picture import (
     PictureFormat,
     TooManyPixels,
 )
+from entrenous.media.colour_conversion import (
+    ColourConversion,
+    colour_conversion_of,
+    convert_mode,
+    eight_bits,
+    keeping_detail,
+)
 from entrenous.media.completeness import (
     load_complete_jpeg,
     require_complete_file,
     require_complete_tiff,
 )
 from entrenous.media.file_kind import picture_format_of
-from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 from entrenous.media.png_animation import first_shown_image
 
 # The decoder for each kind, which is loaded on first use. So no decoder guesses a file's format,
@@ -86,18 +92,6 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
 def load_pillow_decoder(kind: PictureFormat) -> Any:
     module, name = PILLOW_DECODERS[kind]
     return getattr(import_module(module), name)
-
-
-@dataclass(frozen=True, slots=True)
-class ColourConversion:
-    """The conversion of the samples, and the profile to keep.
-
-    ``transform`` converts samples of Pillow mode ``mode`` to sRGB; None leaves them unchanged.
-    """
-
-    profile: bytes | None = None
-    transform: ImageCms.ImageCmsTransform | None = None
-    mode: str = "RGB"
 
 
 @dataclass(slots=True)
@@ -155,6 +149,7 @@ def _read_picture_in_format(
     shrunk = None if request.full_px is None else full_size(*request.full_px, turn)
     if kind is PictureFormat.JPEG and request.can_return_luma(image, colour):
         return Picture(width, height, image.tobytes(), encoding, original_size=shrunk)
+    colour = keeping_detail(image, colour, untrusted_data)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)
 
@@ -390,55 +385,9 @@ def _alpha_of_strip(strip: Image.Image) -> Image.Image | None:
 
 
 def _rgb_of_strip(strip: Image.Image, colour: ColourConversion, *, grey: bool) -> Image.Image:
-    plain = _eight_bits(strip)
+    plain = eight_bits(strip)
     if colour.transform is not None:
-        plain = colour.transform.apply(_convert_mode(plain, colour.mode))
+        plain = colour.transform.apply(convert_mode(plain, colour.mode))
     if grey:
-        plain = _convert_mode(plain, "L")
-    return _convert_mode(plain, "RGB")
-
-
-def _eight_bits(strip: Image.Image) -> Image.Image:
-    """Drop the lower byte of 16-bit samples, as libpng's png_set_strip_16 does for RGB."""
-    if strip.mode.startswith("I;16"):
-        return strip.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    return strip
-
-
-def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to a mode without alpha, which has been extracted already."""
-    image.info.pop("transparency", None)
-    return image if image.mode == mode else image.convert(mode)
-
-
-_PILLOW_MODE_BY_COLOUR_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
-
-
-def colour_conversion_of(image: Image.Image, *, grey: bool) -> ColourConversion:
-    """Return the colour conversion of an opened picture; unusable profiles are ignored."""
-    untrusted_profile = image.info.get("icc_profile")
-    if not isinstance(untrusted_profile, bytes):
-        return ColourConversion()
-    mode = _PILLOW_MODE_BY_COLOUR_SPACE.get(untrusted_profile[16:20])
-    if mode is None or (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not grey):
-        return ColourConversion()
-    numbers = parse_profile(untrusted_profile) if mode == "RGB" else None
-    if numbers is not None and is_srgb(numbers):
-        return ColourConversion()
-    if numbers is not None and not grey:
-        return ColourConversion(profile=write_profile(numbers))
-    return ColourConversion(transform=_srgb_transform(untrusted_profile, mode), mode=mode)
-
-
-def _srgb_transform(untrusted_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    try:
-        return ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(untrusted_profile)),
-            ImageCms.createProfile("sRGB"),
-            mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except (OSError, ImageCms.PyCMSError):
-        return None
+        plain = convert_mode(plain, "L")
+    return convert_mode(plain, "RGB")

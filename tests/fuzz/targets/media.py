@@ -35,7 +35,7 @@ from entrenous.media.completeness import (
 )
 from entrenous.media.copies.copy_check import STRUCTURE_CHECKS_AND_DECODERS, check_structure
 from entrenous.media.file_kind import is_animated, media_kind_of, picture_format_of
-from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
+from entrenous.media.icc_profile import is_srgb, is_usual, parse_profile, write_profile
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.media.picture_place import has_gps_place
 from entrenous.media.picture_reader import _is_lossless_webp, _webp_size
@@ -119,6 +119,7 @@ def _does_profile_round_trip(untrusted: bytes) -> bool:
     if numbers is None:
         return True
     is_srgb(numbers)
+    is_usual(numbers)
     return parse_profile(write_profile(numbers)) == numbers
 
 
