@@ -17,6 +17,8 @@ ALL_FACTS = {
     "posted": Spread.GROUP,
     "demand": Demand.MONEY,
     "recipient_known": False,
+    "depicts_me": False,
+    "platform_in": Place("US"),
 }
 
 

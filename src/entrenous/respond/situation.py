@@ -105,6 +105,10 @@ _ALTERED_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("software made or changed it"),
     False: translatable("it is real"),
 }
+_DEPICTS_ME_TEXTS: Final[Mapping[bool | None, str]] = {
+    True: translatable("it shows you"),
+    False: translatable("it shows somebody else"),
+}
 _NAME_MUST_STAY_HIDDEN_TEXT: Final = translatable("the uploader must not learn your name")
 
 
@@ -128,7 +132,12 @@ def _situation_phrases(situation: Situation) -> Iterator[str]:
     )
     record = find_platform(situation.platform) if situation.platform else None
     yield record.name if record else situation.platform
+    if situation.platform_in:
+        yield translated("the platform's company is based in {place}").format(
+            place=place_name(situation.platform_in, language)
+        )
     yield from _translated_answers(
+        _DEPICTS_ME_TEXTS.get(situation.depicts_me),
         _INTIMATE_TEXTS.get(situation.intimate),
         _ALTERED_TEXTS.get(situation.altered),
         _TAKEN_BY_TEXTS.get(situation.taken_by),

@@ -302,3 +302,16 @@ def test_saved_page_with_file_names_that_are_not_utf_8_is_stored(cli: Cli, tmp_p
         "page_files/caf%E8.png": names[1],
         "page_files/café.png": names[2],
     }
+
+
+def test_case_shows_what_was_typed_about_the_picture_and_the_account(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = cli("case", "open", "--adults", "--shows-somebody-else", "--platform-in", "US")["case"]
+    cli("case", "add", name, "--url", "https://pictures.example/p/1", "--handle", "some_account")
+    assert cli("case", "show", name)["sightings"][0]["account"] == "some_account"
+    assert run(["case", "show", name], {}) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "it shows somebody else" in shown
+    assert "the platform's company is based in United States" in shown
+    assert "at the account some_account" in shown

@@ -41,6 +41,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
             {
                 "number": seen.number,
                 "where": seen.where,
+                "account": seen.handle or None,
                 "platform": _platform_id(seen, case),
                 "first_seen_at": rfc3339_utc(seen.first_seen_at),
             }
@@ -138,9 +139,11 @@ def _deadline_in_words(deadline: Deadline) -> str:
 
 def _print_sightings(case: Case) -> None:
     line = translated("Seen, sighting {number}: {where}, {at}")
+    account = translated(", at the account {account}")
     for seen in case.sightings:
         at = moment_in_words(seen.first_seen_at)
-        print_line(f"  {line.format(number=seen.number, where=seen.where, at=at)}")
+        shown = line.format(number=seen.number, where=seen.where, at=at)
+        print_line(f"  {shown}{account.format(account=seen.handle) if seen.handle else ''}")
     for back in case.returned:
         print_line(f"  {reappearance_text(back)}")
     for record in report_destinations(case):
