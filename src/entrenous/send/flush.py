@@ -41,7 +41,7 @@ from entrenous.send.message.blob_transfer import (
     is_worth_resuming,
     upload_blobs,
 )
-from entrenous.send.message.draft import CopyRefused, UndoWindowStillOpen
+from entrenous.send.message.draft import CopyRefused, LetterRefused, UndoWindowStillOpen
 from entrenous.send.message.states import CopyEvent
 from entrenous.send.outbox import (
     OUTBOX_TABLE,
@@ -303,8 +303,15 @@ def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> Entr
         copy = record_copy_event(item, CopyEvent.REFUSE, device)
         drop_outbox_item(item, device)
     if copy is None:
-        return why
+        return _with_recipient(item, why, device)
     return CopyRefused(name=_message_name(copy, device), to=copy.to, why=why)
+
+
+def _with_recipient(item: OutboxItem, why: EntrenousError, device: Device) -> EntrenousError:
+    """Return the refusal of a letter without content; it names the contact to whom it was going."""
+    person = "" if item.peer is None else item.peer.split(" ")[0]
+    contact = CONTACT_TABLE.load(person, device.vault)
+    return why if contact is None else LetterRefused(to=contact.name, why=why)
 
 
 def _message_name(copy: CopyDelivery | None, device: Device) -> str:

@@ -28,12 +28,14 @@ from entrenous.send.devices.own_key_bundle import pending_device_mailbox_deletio
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
+from entrenous.send.message.draft import LetterRefused
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import NoLock
+from entrenous.terminal.output import join_wrapped_lines
 from tests.send.devices.test_link import recovery_sheet_of
 from tests.send.send_device import (
     OTHER_RELAY_URL,
@@ -108,6 +110,20 @@ def test_all_devices_receive_at_the_new_relay(network: Network) -> None:
     catch_up(ana, phone, ben, cleo)
     assert keys_of_unfinished_records(ana, phone, ben, cleo) == []
     assert is_everything_decrypted(ana, phone, ben, cleo)
+
+
+def test_a_refused_announcement_of_a_move_names_the_contact(network: Network) -> None:
+    """Ben's only device is revoked with its sheet just before Ana moves."""
+    ana, phone, ben = (network[name] for name in ("ana", "phone", "ben"))
+    home = own_device(ben.device).home
+    assert home.close is not None
+    ben.device.courier.close_mailbox(RELAY_URL, home.mailbox, home.close)
+    prepare_move(ana, phone)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    (problem,) = (one for each in (phone, ana) for one in fetch_messages(each.device).problems)
+    assert isinstance(problem, LetterRefused)
+    assert "A letter from this device to ben, which" in str(problem)
+    assert join_wrapped_lines(str(NoSuchMailbox())) in join_wrapped_lines(str(problem))
 
 
 def test_sync_works_after_a_move(network: Network) -> None:

@@ -138,6 +138,13 @@ class CopyRefused(Refused):
     """
 
 
+class LetterRefused(Refused):
+    """
+    A letter from this device to {to}, which contains no message of yours, cannot be sent. {why}
+    Entrenous will not try again to send this letter.
+    """
+
+
 class SendingUndone(EntrenousError):
     """You stopped this message in time. Nothing was sent to anybody."""
 
