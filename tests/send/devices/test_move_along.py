@@ -34,8 +34,8 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.recall import recall_message
-from entrenous.wire.relay_nouns import NoLock
 from entrenous.terminal.output import join_wrapped_lines
+from entrenous.wire.relay_nouns import NoLock
 from tests.send.devices.test_link import recovery_sheet_of
 from tests.send.send_device import (
     OTHER_RELAY_URL,
