@@ -204,7 +204,12 @@ def test_published_bundle_reveals_neither_name_nor_keys(network: Network) -> Non
     name = "Benedikt Ottmar"  # encrypted bytes sometimes contain a name of three letters
     me = own_device(network.set_up_person(name).device)
     shown = network.honest.key_bundle(RELAY_URL, me.home.mailbox, me.home.owner)
-    for private in (name.encode(), me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
+    for private in (
+        name.encode(),
+        me.person.master.ed25519,
+        me.person.master.mldsa65[:32],
+        me.person.id,
+    ):
         assert private not in shown
 
 
