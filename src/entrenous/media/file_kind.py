@@ -21,8 +21,8 @@ _PICTURE_STARTS: Final = (
 )
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
-# the first bytes of sounds: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2
-_SOUND_STARTS: Final = (b"OggS", b"#!AMR", b"fLaC", b"ID3")
+# the first bytes of sounds: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2, APEv2
+_SOUND_STARTS: Final = (b"OggS", b"#!AMR", b"fLaC", b"ID3", b"APETAGEX")
 _SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
 _EBML_ID: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
@@ -45,7 +45,11 @@ def media_kind_of(untrusted_data: bytes) -> MediaKind:
     if brands & _SOUND_BRANDS:
         return MediaKind.SOUND
     still = brands & (_AVIF_BRANDS | _HEIC_BRANDS)
-    is_clip = bool(brands and not still) or _is_old_quicktime(untrusted_data)
+    is_clip = (
+        bool(brands and not still)
+        or _is_old_quicktime(untrusted_data)
+        or _is_clip_after_other_boxes(untrusted_data)
+    )
     return MediaKind.CLIP if is_clip else MediaKind.PICTURE
 
 
@@ -72,6 +76,36 @@ def _is_old_quicktime(untrusted_data: bytes) -> bool:
     size, name = int.from_bytes(untrusted_data[:4], "big"), untrusted_data[4:8]
     is_there = name in (b"wide", b"free") and size <= len(untrusted_data)
     return name in (b"moov", b"mdat") or is_there
+
+
+# Pictures whose second box is ftyp: JPEG 2000 (T.800, I.5.1) and JPEG XL (ISO/IEC 18181-2, 9).
+_PICTURE_SIGNATURE_BOXES: Final = (b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ")
+_CLIP_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat"})
+_LEADING_BOXES_MAX: Final = 1000
+
+
+def _is_clip_after_other_boxes(untrusted_data: bytes) -> bool:
+    """Return whether a clip starts after other boxes, which players skip whatever their names are.
+
+    No other file has a thousand boxes in a row, so after these the search ends.
+    """
+    if untrusted_data.startswith(_PICTURE_SIGNATURE_BOXES):
+        return False
+    at = 0
+    for _ in range(_LEADING_BOXES_MAX):
+        size, name = _box_at(untrusted_data, at)
+        if name in _CLIP_BOXES:
+            return at > 0
+        at += size
+        if size < 8 or at + 8 > len(untrusted_data):
+            return False
+    return True
+
+
+def _box_at(data: bytes, at: int) -> tuple[int, bytes]:
+    """Return the size and the name of the box at this position (ISO/IEC 14496-12, 4.2)."""
+    size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+    return int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size, name
 
 
 def picture_format_of(untrusted_data: bytes) -> PictureFormat:

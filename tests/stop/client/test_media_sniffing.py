@@ -20,6 +20,8 @@ from entrenous.stop.client.uploaded_files import is_media
         b"RIFF\0\0\0\0WEBPVP8 ",
         b"\0\0\0\x18ftypmp42\0\0\0\0",
         b"\0\0\0\x1cftypavif\0\0\0\0",
+        b"\0\0\0\x18abcd" + bytes(16) + b"\0\0\0\x18ftypmp42\0\0\0\0",
+        b"APETAGEX\xd0\7\0\0",
         b"\x1aE\xdf\xa3",
         b"OggS",
         b"ID3\x04",
