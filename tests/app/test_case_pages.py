@@ -187,7 +187,7 @@ def test_page_for_the_police_is_not_chosen_in_advance_for_a_pack_for_a_platform(
         ana.press("Hand it over", "link")
         assert not page.get_by_role("checkbox").is_checked()
         ana.begin("Make the pack for a platform")
-        page.get_by_text("one that is not to a platform").wait_for()
+        page.get_by_text("contains only letters to that platform").wait_for()
 
 
 @contextmanager

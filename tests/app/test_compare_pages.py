@@ -44,6 +44,6 @@ def test_pictures_that_no_page_has_shown_cannot_be_confirmed(tmp_path: Path) -> 
         assert wait_until(lambda: _is_ready(ben), 90)
         unseen = ana.post(compare, {"do": "same"})
         assert unseen.status_code == HTTPStatus.CONFLICT
-        assert "has not shown the pictures" in unseen.text
+        assert "has not shown you the pictures" in unseen.text
         assert "Read yours aloud" in ana.get(compare).text
         assert "It counts as soon as Ben has said so too" in ana.post(compare, {"do": "same"}).text

@@ -16,7 +16,7 @@ from tests.real.processes import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-ANIMATION_NOTE = "This picture moves; only its first picture is sent."
+ANIMATION_NOTE = "This picture is animated"
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_lookup_without_a_case_needs_no_vault_asks_nobody_and_is_forgotten_on_le
         for address in ("somewhere", "192.168.1.1"):
             wrong = ana.post("/75", {"act": "ask", "address": address})
             assert wrong.status_code == 409
-            assert "This is no network address of a public site." in wrong.text
+            assert "This is not the IP address of a public site." in wrong.text
         ana.post("/3")  # the button Leave quickly
         assert ana.get(found.url.path).status_code == 404
         assert "pictures.example" not in ana.get("/75").text

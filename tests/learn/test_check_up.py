@@ -293,7 +293,7 @@ def test_finding_says_if_the_synchronized_folders_were_read_more_than_180_days_a
         finding_for("synced folders", check_up_result(facts, today=TODAY + timedelta(days=days)))
         for days in (180, 181)
     )
-    assert late.found.removeprefix(soon.found).endswith("more than 180 days ago.")
+    assert late.found.removeprefix(soon.found).endswith("180 days old: update Entrenous.")
 
 
 def test_finding_says_if_the_fact_of_a_question_was_read_more_than_180_days_ago() -> None:

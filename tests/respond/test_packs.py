@@ -388,7 +388,7 @@ def test_only_letter_is_packed_for_a_platform_unasked_only_if_it_is_to_a_platfor
     name = owner.open_case(situation_in("US", "US-CA")).name
     add_sighting(name, make_sighting(at=owner.clock.moment), owner.device)
     draft_and_store_notice(name, "us-tida-crime", owner.device)
-    with pytest.raises(LettersNotChosen, match="one that is not to a platform"):
+    with pytest.raises(LettersNotChosen, match="contains only letters to that platform"):
         make_pack_for_platform(name, (), (), owner.device, lambda _: None)
     chosen = make_pack_for_platform(name, (1,), (), owner.device, lambda _: None)
     assert "letters/1.txt" in chosen.files

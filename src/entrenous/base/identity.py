@@ -376,9 +376,9 @@ class SignedPrekey:
 
 class BadKeyBundle(Malformed):
     """
-    The keys of somebody are damaged, or in a format that this version of Entrenous cannot read.
-    They came from the relay or from a file, and were not used. Update Entrenous, and ask the person
-    to update it too; then try again. If you are checking a report, ask whoever sent it for the
+    One person's keys are damaged, or in a format that this version of Entrenous cannot read. They
+    came from the relay or from a file, and were not used. Update Entrenous, and ask the person to
+    update it too; then try again. If you are checking a report, ask whoever sent it for the
     unchanged file.
     """
 

@@ -295,11 +295,13 @@ def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
     if places is None:
         return make_finding(
             LeakPathState.UNKNOWN,
-            translated("Not all files in synchronized folders could be looked at."),
+            translated("Some files in synchronized folders could not be checked."),
         )
     late = ""
     if is_fact_stale(table.read_on, given.today):
-        late = " " + translated("The facts about such folders were read more than 180 days ago.")
+        late = " " + translated(
+            "The list of such services is more than 180 days old: update Entrenous."
+        )
     if not places:
         *most, last = (one.name for one in table.service)
         service_names = translated("{first} and {second}").format(

@@ -15,7 +15,7 @@ IANA_LISTS_URL: Final = "https://data.iana.org/rdap/"
 NAMES_QUERIED_MAX: Final = 3
 PREFIX_CHARS_MAX: Final = 50
 NO_PUBLIC_ADDRESS_MESSAGE: Final = translatable(
-    "This is no network address of a public site. Such an address looks like 203.0.113.7, or like "
+    "This is not the IP address of a public site. Such an address looks like 203.0.113.7, or like "
     "2001:db8::7."
 )
 RdapServices = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]

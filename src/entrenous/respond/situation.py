@@ -106,8 +106,8 @@ _ALTERED_TEXTS: Final[Mapping[bool | None, str]] = {
     False: translatable("it is real"),
 }
 _DEPICTS_ME_TEXTS: Final[Mapping[bool | None, str]] = {
-    True: translatable("it shows you"),
-    False: translatable("it shows somebody else"),
+    True: translatable("the picture shows you"),
+    False: translatable("the picture shows somebody else"),
 }
 _NAME_MUST_STAY_HIDDEN_TEXT: Final = translatable("the uploader must not learn your name")
 

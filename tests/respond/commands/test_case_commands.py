@@ -312,6 +312,6 @@ def test_case_shows_what_was_typed_about_the_picture_and_the_account(
     assert cli("case", "show", name)["sightings"][0]["account"] == "some_account"
     assert run(["case", "show", name], {}) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "it shows somebody else" in shown
+    assert "the picture shows somebody else" in shown
     assert "the platform's company is based in United States" in shown
-    assert "at the account some_account" in shown
+    assert ", account: some_account" in shown

@@ -166,7 +166,7 @@ def test_address_that_is_not_public_is_refused(
     capsys.readouterr()
     site = ("https://pictures.example/1", "--look-up", "--yes", "--address", address)
     assert run(["case", "platform", *site], {}) == 2
-    assert "no network address of a public site" in " ".join(capsys.readouterr().err.split())
+    assert "not the IP address of a public site" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.usefixtures("missing_vault")

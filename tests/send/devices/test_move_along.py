@@ -122,7 +122,7 @@ def test_a_refused_announcement_of_a_move_names_the_contact(network: Network) ->
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     (problem,) = (one for each in (phone, ana) for one in fetch_messages(each.device).problems)
     assert isinstance(problem, LetterRefused)
-    assert "A letter from this device to ben, which" in str(problem)
+    assert "An automatic letter from this device to ben cannot" in str(problem)
     assert join_wrapped_lines(str(NoSuchMailbox())) in join_wrapped_lines(str(problem))
 
 

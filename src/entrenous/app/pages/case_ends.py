@@ -65,7 +65,8 @@ from entrenous.wire.encodings import canonical_json
 
 _NOTHING_LEFT_TEXT: Final = translatable("Nothing of it is left on this device.")
 _ONLY_NUMBER_LEFT_TEXT: Final = translatable(
-    "Of the case, only a number is left on this device, so that no archive brings it back."
+    "Only a check number of this case is left on this device, so that an archive does not bring "
+    "the case back."
 )
 
 

@@ -139,7 +139,7 @@ def _deadline_in_words(deadline: Deadline) -> str:
 
 def _print_sightings(case: Case) -> None:
     line = translated("Seen, sighting {number}: {where}, {at}")
-    account = translated(", at the account {account}")
+    account = translated(", account: {account}")
     for seen in case.sightings:
         at = moment_in_words(seen.first_seen_at)
         shown = line.format(number=seen.number, where=seen.where, at=at)

@@ -40,9 +40,9 @@ class NothingToPack(Refused):
 
 class LettersNotChosen(Refused):
     """
-    Case {name} has several letters, or one that is not to a platform. A platform needs only the
-    letters addressed to it, so no pack was made. Give the numbers of those: entrenous evidence pack
-    {name} --for platform --notice NUMBER --out DIR
+    A pack for a platform contains only letters to that platform, and case {name} does not show
+    which ones these are. No pack was made. Give the number of each letter, and repeat --notice for
+    further ones: entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
     """
 
 

@@ -108,8 +108,9 @@ def setup(
     if not offline:
         print_line(
             translated(
-                "Nobody can replace a forgotten passphrase. A recovery sheet on paper allows ten "
-                "more tries after ten wrong ones, and revokes this device if it is lost:"
+                "Nobody can replace a forgotten passphrase. With a recovery sheet on paper, you "
+                "get ten more tries after ten wrong ones, and you can revoke this device if you "
+                "lose it. To make a sheet:"
             )
         )
         print_line("entrenous device recovery --out FILE")

@@ -140,8 +140,8 @@ class CopyRefused(Refused):
 
 class LetterRefused(Refused):
     """
-    A letter from this device to {to}, which contains no message of yours, cannot be sent. {why}
-    Entrenous will not try again to send this letter.
+    An automatic letter from this device to {to} cannot be sent. It contains nothing that you wrote.
+    {why} Entrenous will not try to send it again.
     """
 
 

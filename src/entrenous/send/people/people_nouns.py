@@ -189,9 +189,9 @@ class ComparisonNotReady(Refused):
 
 class ComparisonNotShown(Refused):
     """
-    This device has not shown the pictures to compare with {name}'s yet, so you cannot confirm that
-    they are the same. Nothing was changed. Look at them first: entrenous person verify {name}
-    --sas. If {name}'s device shows the same: entrenous person verify {name} --sas --same
+    You cannot confirm this yet, because this device has not shown you the pictures and numbers to
+    compare. Nothing was changed. Show them first: entrenous person verify {name} --sas. If they are
+    the same on {name}'s device: entrenous person verify {name} --sas --same
     """
 
 

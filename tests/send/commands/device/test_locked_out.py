@@ -36,7 +36,7 @@ def set_up_bens_device(cli: RelayCommandLine) -> None:
 
 def test_setup_does_not_promise_that_a_sheet_replaces_a_passphrase(cli: RelayCommandLine) -> None:
     output = cli.run("ben", "setup", "--name", "Ben", "--relay", cli.url)
-    assert "Nobody can replace a forgotten passphrase. A recovery sheet on paper allows" in output
+    assert "Nobody can replace a forgotten passphrase. With a recovery sheet on" in output
 
 
 def test_lockout_message_explains_what_to_do(cli: RelayCommandLine) -> None:
