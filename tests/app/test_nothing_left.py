@@ -84,5 +84,5 @@ def test_erasing_a_case_about_somebody_under_18_says_what_is_left(tmp_path: Path
         case = open_case(ana)
         ana.post(f"/95/{case}")
         erased = wait_for_job(ana, ana.post(f"/94/{case}", {"act": "erase"}))
-        assert "only a number is left on this device" in erased.text
+        assert "check number of this case is left on this device" in erased.text
         assert "Nothing of it is left" not in erased.text

@@ -114,7 +114,7 @@ def test_comparing_seven_pictures_verifies_both_people(cli: CommandLine) -> None
     for one, name in (("ana", "ben"), ("ben", "ana")):  # neither has seen a picture yet
         unseen = cli.run(one, *compare, name, "--sas", "--same")
         assert (unseen.status, unseen.out) == (3, "")
-        assert f"Look at them first: entrenous person verify {name} --sas" in unseen.err
+        assert f"Show them first: entrenous person verify {name} --sas" in unseen.err
     ana_sees = cli.run("ana", *compare, "ben", "--sas").out
     ben_sees = cli.run("ben", *compare, "ana", "--sas").out
     assert ana_sees == ben_sees
