@@ -106,7 +106,8 @@ class VaultInUse(Refused):
     """
     Another Entrenous command is using this device's vault. Nothing was changed. Wait until that
     command ends, then try again. If that command is inbox --wait, which keeps waiting for messages,
-    end it with Ctrl-C. If a timer started case watch --once, wait a few minutes: it ends by itself.
+    end it with Ctrl-C. If it is case watch --once, which a timer may have started, it ends by
+    itself within a few minutes.
     """
 
 
