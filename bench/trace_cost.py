@@ -1,12 +1,13 @@
 """Measure the cost of ``entrenous trace`` for one leak, after many photographs were sent.
 
-    python -m bench.trace_cost [--sent 60] [--runs 3]
+    python -m bench.trace_cost [--sent 60] [--leaks 5]
 
-``entrenous mark`` marks every photograph for two people. The leak is one person's copy, scaled down
-and saved again at low quality. The peer is OpenCV: a new process decodes the leak and one original,
-and detects SIFT features in both, which is the least that finding a photograph and its position
-costs. The two programs take turns, so that other work on the machine affects both alike; processor
-time is reported too. The last line is JSON.
+``entrenous mark`` marks every photograph for two people. A leak is one person's copy, scaled down
+and saved again at low quality. How long tracing takes depends on the photograph, so leaks of
+several photographs are traced; they are spread evenly over those that were sent. The peer is
+OpenCV: a new process decodes a leak and its original, and detects SIFT features in both, which is
+the least that finding a photograph and its position costs. The two programs take turns, so that
+other work on the machine affects both alike; processor time is reported too. The last line is JSON.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from PIL import Image
 from bench.photographs import PHOTOGRAPHS
 from bench.start import PASSPHRASE, PROGRAM, Cost, cost_of, output_of
 
-SCHEMA: Final = "entrenous/bench-trace-cost/1"
+SCHEMA: Final = "entrenous/bench-trace-cost/2"
 TRACE_S_MAX: Final = 3.0
 _SIDES_PX: Final = (1280, 960)
 _PEER: Final = """
@@ -42,29 +43,35 @@ for name in sys.argv[1:]:
 """
 
 
-def measure(sent: int, runs: int) -> dict[str, Any]:
-    """Mark ``sent`` photographs, and trace a leak of the first one ``runs`` times.
+def measure(sent: int, leaks: int) -> dict[str, Any]:
+    """Mark ``sent`` photographs, and trace one leak of each of ``leaks`` of them.
 
-    Returns: the medians, with times in seconds and memory in MiB.
+    Returns: the medians and the longest trace, with times in seconds and memory in MiB.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": PASSPHRASE}
         surroundings = os.environ | home
-        leak, original = _mark_and_leak(sent, folder, surroundings)
-        trace = [*PROGRAM, "trace", str(leak), "--json"]
-        peer = [sys.executable, "-c", _PEER, str(leak), str(original)]
-        named = json.loads(output_of(trace, surroundings))["named"]  # a warm-up, not timed
-        turns = [(cost_of(trace, surroundings), cost_of(peer, surroundings)) for _ in range(runs)]
+        leaked = [number * sent // leaks for number in range(leaks)]
+        _mark_and_leak(sent, leaked, folder, surroundings)
+        named, turns = 0, list[tuple[Cost, Cost]]()
+        for number in leaked:
+            original, leak = folder / f"{number}.jpg", folder / f"leak-{number}.jpg"
+            trace = [*PROGRAM, "trace", str(leak), "--json"]
+            peer = [sys.executable, "-c", _PEER, str(leak), str(original)]
+            named += json.loads(output_of(trace, surroundings))["named"] == ["ben"]  # a warm-up
+            turns.append((cost_of(trace, surroundings), cost_of(peer, surroundings)))
+    longest = max(traced.s for traced, _ in turns)
     traced, compared = (
         Cost(*map(median, zip(*costs, strict=True))) for costs in zip(*turns, strict=True)
     )
     return {
         "schema": SCHEMA,
         "sent": sent,
-        "runs": runs,
+        "leaks": leaks,
         "named": named,
         "trace_s": round(traced.s, 2),
+        "trace_s_longest": round(longest, 2),
         "trace_cpu_s": round(traced.cpu_s, 2),
         "trace_mb": round(traced.mb, 1),
         "peer_s": round(compared.s, 2),
@@ -73,12 +80,13 @@ def measure(sent: int, runs: int) -> dict[str, Any]:
     }
 
 
-def _mark_and_leak(sent: int, folder: Path, surroundings: dict[str, str]) -> tuple[Path, Path]:
-    """Mark the photographs for two people; return the paths of a leak of the first one and of its
-    original.
+def _mark_and_leak(
+    sent: int, leaked: list[int], folder: Path, surroundings: dict[str, str]
+) -> None:
+    """Mark the photographs for two people, and leak Ben's copies of those whose numbers are in
+    ``leaked``. The originals are ``<number>.jpg`` and the leaks ``leak-<number>.jpg``.
     """
     output_of([*PROGRAM, "setup", "--name", "ana", "--offline"], surroundings)
-    leak, first = folder / "leak.jpg", folder / "0.jpg"
     pieces = list(itertools.islice(_photographs(), sent))
     if len(pieces) < sent:
         raise SystemExit(
@@ -89,10 +97,10 @@ def _mark_and_leak(sent: int, folder: Path, surroundings: dict[str, str]) -> tup
         photograph.save(file, quality=90)
         people = ["--to", "ben", "--to", "caro", "--out", str(out)]
         output_of([*PROGRAM, "mark", str(file), *people], surroundings)
-        if number == 0:
+        if number in leaked:
             with Image.open(min(out.iterdir())) as copy:
-                copy.resize((copy.width * 3 // 4, copy.height * 3 // 4)).save(leak, quality=60)
-    return leak, first
+                small = copy.resize((copy.width * 3 // 4, copy.height * 3 // 4))
+            small.save(folder / f"leak-{number}.jpg", quality=60)
 
 
 def _photographs() -> Iterator[Image.Image]:
@@ -110,11 +118,12 @@ def main() -> None:
     """Print the measured time and its limit, and a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sent", type=int, default=60)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--leaks", type=int, default=5)
     arguments = parser.parse_args()
-    found = measure(arguments.sent, arguments.runs)
+    found = measure(arguments.sent, arguments.leaks)
     sys.stdout.write(
         f"trace: {found['trace_s']} s (at most {TRACE_S_MAX}), "
+        f"longest {found['trace_s_longest']} s, "
         f"{found['trace_over_peer']} x OpenCV's SIFT of two pictures\n{json.dumps(found)}\n"
     )
 

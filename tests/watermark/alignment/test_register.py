@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from entrenous.watermark.alignment.features import (
     Features,
@@ -70,6 +70,15 @@ def test_a_resized_crop_is_exact(cat: Pixels) -> None:
     truth = resizing((360, 240), (288, 192)) @ np.array([[1.0, 0, -51], [0, 1, -30], [0, 0, 1]])
     assert largest_error_px(found, truth) < 1e-3
     assert found.warp.scale == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_whole_picture_out_of_focus_that_was_scaled_down_is_exact(rocket: Pixels) -> None:
+    large = Image.fromarray(rocket).resize((1920, 1281))
+    sent = np.asarray(large.filter(ImageFilter.GaussianBlur(12)))
+    small = Image.fromarray(sent).resize((1440, 960))
+    found = register(recode_jpeg(np.asarray(small)), sent, thorough=False)
+    assert found is not None
+    assert largest_error_px(found, resizing((1920, 1281), (1440, 960))) < 1e-3
 
 
 def test_mirrored_picture_is_recognised(rocket: Pixels) -> None:

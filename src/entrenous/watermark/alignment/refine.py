@@ -35,6 +35,7 @@ from entrenous.watermark.alignment.misfit import (
     make_scaled_pair,
     misfit,
 )
+from entrenous.watermark.alignment.template_search import whole_frame_homographies
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Points,
@@ -52,12 +53,8 @@ from entrenous.watermark.alignment.transforms import (
     visible_box,
 )
 
-_SMALL_SIDES_PX: Final = (
-    60,
-    120,
-    # at these small sizes, starting points found by search are improved; they are off by a few
-    # hundredths of the side
-)
+# starting points found by search are off by a few hundredths of the side; they are improved first
+_SMALL_SIDES_PX: Final = (60, 120)
 _REFINEMENT_SIDES_PX: Final = (250, 500, 1000)
 _OPTIMISER_STEPS: Final = 6
 _FINEST_SIDE_PX: Final = 1500
@@ -71,10 +68,11 @@ _HOPEFUL_MISFIT_MAX: Final = 0.8
 _EXACT_TOLERANCE_PX: Final = 0.05
 _EXACT_TOLERANCE_STANDARD_ERRORS: Final = 8.0
 _SAME_POSITION_PX: Final = 1e-3
+# a found picture may be the whole sent one if no corner is farther off than this share of a side
+_WHOLE_FRAME_TOLERANCE_SHARE: Final = 0.01
 _SIMPLE_MISFIT_FACTOR_MAX: Final = 1.01
 _MISFIT_SLACK: Final = 0.0003
-# if the standard error is more than this many pixels of the sent picture, fewer parameters are
-# tried
+# with a larger standard error, in pixels of the sent picture, fewer parameters are tried
 _UNCERTAIN_ERROR_PX: Final = 0.05
 # a box is made upright if no corner then moves by more than this share of the diagonal
 _BOX_SKEW_SHARE_MAX: Final = 0.03
@@ -130,10 +128,8 @@ def refine(
 
 def agrees_when_blurred(pair: PicturePairWithVisibleBox, pose: Pose, scale: float) -> bool:
     """Return whether the blurred pictures agree, which is enough if there is no fine detail."""
-    return (
-        misfit(make_scaled_pair(pair, scale=scale, side_px=_BLURRED_SIDE_PX), pose)
-        <= _BLURRED_MISFIT_MAX
-    )
+    blurred = make_scaled_pair(pair, scale=scale, side_px=_BLURRED_SIDE_PX)
+    return misfit(blurred, pose) <= _BLURRED_MISFIT_MAX
 
 
 class _Refinement:
@@ -194,6 +190,9 @@ class _Refinement:
         best, best_misfit = self._simplest_good_enough(
             exact, best, best_misfit, _EXACT_MISFIT_FACTOR_MAX
         )
+        whole = self._whole_frame_poses_near(best)
+        best, best_misfit = self._simplest_good_enough(whole, best, best_misfit, 1.0)
+        exact += whole
         if least > _PERFECT_MISFIT_MAX and needs_bend(
             self._comparison_level(_REFINEMENT_SIDES_PX[1]), best
         ):
@@ -231,6 +230,18 @@ class _Refinement:
             if near and all(
                 np.abs(at - kept.sent_to_found(frame)).max() > _SAME_POSITION_PX for kept in exact
             ):
+                exact.append(Pose(one))
+        return exact
+
+    def _whole_frame_poses_near(self, pose: Pose) -> list[Pose]:
+        """Return poses near this one that scale the whole sent picture to the whole found one.
+
+        In a smooth picture, an estimate may be wrong by more than its standard error.
+        """
+        frame, exact = picture_corners(self._sent), list[Pose]()
+        for one in whole_frame_homographies(self._sent, self._found):
+            apart = np.abs(apply_homography(one, frame) - pose.sent_to_found(frame)).max()
+            if _SAME_POSITION_PX < apart <= _WHOLE_FRAME_TOLERANCE_SHARE * max(self._found):
                 exact.append(Pose(one))
         return exact
 
