@@ -3,6 +3,8 @@ relay and for erasing everything. Tests of locking an app that is unused or rece
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from tests.app.client import Client, open_client, wait_for_job
 from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
 from tests.app.served import (
     PASSPHRASE,
+    RunningApp,
     assert_no_violations,
     open_page,
     run_app,
@@ -96,6 +99,19 @@ def _change_passphrase(ana: Walker) -> None:
     ana.press("Your devices", "link")
 
 
+@contextmanager
+def _open_app_that_locks(
+    browser: Browser, home: Path, *, script: bool = True
+) -> Iterator[tuple[RunningApp, Page]]:
+    """Show a device that has just been set up; its app locks after three seconds without use."""
+    with (
+        run_app(home, ENTRENOUS_LOCKAFTER="3") as app,
+        open_page(browser, app.link, script=script) as page,
+    ):
+        set_up_at_once(page)
+        yield app, page
+
+
 @pytest.mark.parametrize(
     "script",
     [True, pytest.param(False, marks=pytest.mark.nightly)],
@@ -104,11 +120,7 @@ def _change_passphrase(ana: Walker) -> None:
 def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
     *, script: bool, browser: Browser, tmp_path: Path
 ) -> None:
-    with (
-        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
-        open_page(browser, app.link, script=script) as page,
-    ):
-        set_up_at_once(page)
+    with _open_app_that_locks(browser, tmp_path / "device", script=script) as (_, page):
         page.get_by_role("link", name="Send something").click()
         page.get_by_label("Picture, clip or recording").set_input_files(
             {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not a picture"}
@@ -127,11 +139,7 @@ def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
 
 @pytest.mark.threat("page-seen-by-somebody")
 def test_page_leaves_the_screen_when_the_app_locks(browser: Browser, tmp_path: Path) -> None:
-    with (
-        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
-        open_page(browser, app.link) as page,
-    ):
-        set_up_at_once(page)
+    with _open_app_that_locks(browser, tmp_path / "device") as (app, page):
         page.goto(f"{app.address}/60")
         page.wait_for_url("**/1")
         unlock(page)
@@ -139,11 +147,7 @@ def test_page_leaves_the_screen_when_the_app_locks(browser: Browser, tmp_path: P
 
 
 def test_typing_keeps_the_app_unlocked(browser: Browser, tmp_path: Path) -> None:
-    with (
-        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
-        open_page(browser, app.link) as page,
-    ):
-        set_up_at_once(page)
+    with _open_app_that_locks(browser, tmp_path / "device") as (app, page):
         page.goto(f"{app.address}/20")
         names = page.get_by_label("Who gets a copy? Write one name on each line")
         names.press_sequentially("Zelda and others", delay=500)
