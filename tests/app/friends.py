@@ -11,16 +11,15 @@ from playwright.sync_api import Browser, Page
 from entrenous.base.environment import Settings
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
+from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.set_up import set_up as set_up_device
-from tests.app.served import PASSPHRASE, TIMEOUT_S, open_page, run_app, set_up, unlock
+from tests.app.served import PASSPHRASE, open_page, run_app, set_up, unlock
 from tests.real.processes import Server
 from tests.vaults import create_device, make_vaults_open_quickly
 
 _NO_SETTINGS: Mapping[str, str] = {}
-_RELOAD_INTERVAL_MS = 400
-RELOADS_MAX = TIMEOUT_S * 1000 // _RELOAD_INTERVAL_MS
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def open_apps_of_contacts(
         ):
             for page in (ana, ben):
                 unlock_app(page)
-            wait_for_link(ana, "People", "Ben")
+            open_from_start(ana, "People")
             ana.get_by_role("link", name="Ben", exact=True).click()
             open_from_start(ben, "People")
             ben.get_by_role("link", name="Ana", exact=True).click()
@@ -96,12 +95,14 @@ def open_apps_of_contacts(
 
 
 def create_contacts(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
-    """Create both devices without a browser, and let Ben accept an invite link of Ana's."""
-    with create_device_without_browser(folder / "ana", "Ana", relay_of_ana) as ana:
-        link = make_invite_link(ana, name="Ben")
-    with create_device_without_browser(folder / "ben", "Ben", relay_of_ben) as ben:
-        add_person(link, "Ana", ben)
+    """Create both devices without a browser, and make Ana and Ben contacts by an invite link."""
+    with (
+        create_device_without_browser(folder / "ana", "Ana", relay_of_ana) as ana,
+        create_device_without_browser(folder / "ben", "Ben", relay_of_ben) as ben,
+    ):
+        add_person(make_invite_link(ana, name="Ben"), "Ana", ben)
         flush_outbox(ben)
+        fetch_messages(ana)
 
 
 @contextmanager
@@ -128,13 +129,3 @@ def open_from_start(page: Page, section: str) -> None:
     """Open the first page, then follow one of its links."""
     page.get_by_role("link", name="Start", exact=True).click()
     page.get_by_role("link", name=section, exact=True).click()
-
-
-def wait_for_link(page: Page, section: str, link: str) -> None:
-    """Open the page of a section again and again until this link is on the page."""
-    for _ in range(RELOADS_MAX):
-        open_from_start(page, section)
-        if page.get_by_role("link", name=link, exact=True).count():
-            return
-        page.wait_for_timeout(_RELOAD_INTERVAL_MS)
-    raise AssertionError(f"the link {link} did not appear")

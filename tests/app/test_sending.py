@@ -20,7 +20,6 @@ from tests.app.friends import (
     open_from_start,
     run_relay,
     unlock_app,
-    wait_for_link,
 )
 from tests.app.served import assert_no_violations
 
@@ -193,7 +192,6 @@ def test_drafts_and_sealed_messages_survive_a_restart(browser: Browser, tmp_path
         create_contacts(tmp_path, relay.url, other.url)
         with open_app(browser, home_of_ana, _QUICK_SETTINGS) as ana:
             unlock_app(ana)
-            wait_for_link(ana, "People", "Ben")
             with open_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
                 unlock_app(ben)
                 _write(ben, "Ana", None, "never sent")

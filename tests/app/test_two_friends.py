@@ -12,10 +12,13 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 from skimage import data
 
-from tests.app.friends import RELOADS_MAX, open_apps_of_two_friends
+from tests.app.friends import open_apps_of_two_friends
+from tests.app.served import TIMEOUT_S
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
+_RELOAD_INTERVAL_MS = 300
+_RELOADS_MAX = TIMEOUT_S * 1000 // _RELOAD_INTERVAL_MS
 _SENT_OR_ABOUT_TO_BE = re.compile("It is sent in a moment|It is on its way")
 
 
@@ -76,11 +79,11 @@ def _introduce(friends: _Friends) -> None:
     ben.fill("Their link", link)
     ben.fill("What you call them", "Ana")
     ben.press("Add them")
-    for _ in range(RELOADS_MAX):
+    for _ in range(_RELOADS_MAX):
         _open_from_start(ana, "People")
         if ana.page.get_by_text("Ben", exact=True).count():
             return
-        ana.page.wait_for_timeout(300)
+        ana.page.wait_for_timeout(_RELOAD_INTERVAL_MS)
     raise AssertionError("Ben did not appear among Ana's people")
 
 
@@ -252,9 +255,9 @@ def _wait_for_text(walker: Walker, text: str) -> None:
     if walker.mode != "no-script":
         shown.wait_for()
         return
-    for _ in range(RELOADS_MAX):
+    for _ in range(_RELOADS_MAX):
         if shown.count():
             return
-        walker.page.wait_for_timeout(300)
+        walker.page.wait_for_timeout(_RELOAD_INTERVAL_MS)
         walker.page.reload()
     raise AssertionError(f"{text} did not appear")
